@@ -1,0 +1,114 @@
+# CornerRT: the only list of commands. `make help` shows the public ones.
+SHELL := /bin/bash
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+VENV := .venv
+PY := $(VENV)/bin/python
+BUILD := build
+
+# --- what to build: make engine MODEL=... WEIGHTS=... PRECISION=fp32|fp16|int8 SIZE=HxW TARGET=...
+MODEL ?= cornernet-nano
+PRECISION ?= int8
+TARGET ?= auto
+SIZE ?= $(if $(filter cornernet-nano,$(MODEL)),256x256,511x511)
+WEIGHTS ?= $(wildcard detectors/weights/$(MODEL).safetensors)
+# Images to calibrate on; made from Shapes unless you name a folder of your own.
+CALIB ?= $(SHAPES)/calibration
+CALIB_IMAGES ?= 200
+
+SHAPES := $(BUILD)/shapes
+DEMO := $(BUILD)/demo
+STEM := $(BUILD)/$(MODEL)-$(SIZE)
+HEIGHT_WIDTH = $(subst x, ,$(SIZE))
+
+.PHONY: help
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# --- set-up, once: repeated only when the list of dependencies changes
+EXTRAS := opencv,ort,export,train,dev
+READY := $(VENV)/ready
+
+.PHONY: setup
+setup: $(READY) ## Make .venv with everything pinned (other targets do this by themselves)
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; assert (3, 10) <= sys.version_info < (3, 14), sys.version'
+	$(PYTHON) -m venv $(VENV)
+	$(PY) -m pip install --quiet --constraint constraints.txt --editable ".[$(EXTRAS)]"
+	@$(PY) -m pip install --quiet --only-binary=:all: --constraint constraints.txt ".[rtx]" \
+	  || echo "TensorRT-RTX has no wheel for this machine: its target and tests are left out"
+	@touch $@
+
+# --- data
+$(SHAPES)/val/annotations.json: | $(READY)
+	$(PY) -m detectors.shapes --out $(@D) --images 500 --seed 2
+$(SHAPES)/train/annotations.json: | $(READY)
+	$(PY) -m detectors.shapes --out $(@D) --images 12000 --seed 1
+$(SHAPES)/calibration/annotations.json: | $(READY)
+	$(PY) -m detectors.shapes --out $(@D) --images $(CALIB_IMAGES) --seed 4
+
+.PHONY: train
+train: $(SHAPES)/train/annotations.json ## Train cornernet-nano on Shapes; continue with RESUME=1
+	$(PY) -m detectors.train --model cornernet-nano --data $(SHAPES)/train --out $(BUILD)/train \
+	  --steps 8000 --batch 8 --vertical-flip --seed 1 $(if $(RESUME),--resume)
+
+.PHONY: evaluate
+evaluate: engine $(SHAPES)/val/annotations.json ## Average precision of an engine on Shapes
+	$(PY) -m detectors.evaluate --data $(SHAPES)/val --artifact \
+	  "$$($(PY) -m export.build_engine --onnx $(STEM)-$(PRECISION).onnx --target $(TARGET) --print-out)"
+
+# --- export -> (calibrate) -> build, as rules over files: an unchanged step is not repeated.
+# The option files change only when an option does, so that a new WEIGHTS or CALIB rebuilds.
+.PHONY: FORCE
+$(STEM).weights-option: FORCE
+	@mkdir -p $(@D); echo '$(WEIGHTS)' | cmp -s - $@ || echo '$(WEIGHTS)' > $@
+$(STEM).calib-option: FORCE
+	@mkdir -p $(@D); echo '$(CALIB) $(CALIB_IMAGES)' | cmp -s - $@ || echo '$(CALIB) $(CALIB_IMAGES)' > $@
+
+EXPORT = $(PY) -m export.export_onnx --model $(MODEL) --size $(HEIGHT_WIDTH) \
+	$(if $(WEIGHTS),--weights $(WEIGHTS)) --out $@
+EXPORT_INPUTS = $(STEM).weights-option $(WEIGHTS) | $(READY)
+
+$(STEM)-fp32.onnx: $(EXPORT_INPUTS)
+	$(EXPORT) --precision fp32
+$(STEM)-fp16.onnx: $(EXPORT_INPUTS)
+	$(EXPORT) --precision fp16
+
+CALIB_INPUT = $(if $(filter $(SHAPES)/calibration,$(CALIB)),$(CALIB)/annotations.json)
+$(STEM)-int8.onnx: $(STEM)-fp32.onnx $(STEM).calib-option $(CALIB_INPUT)
+	$(PY) -m calibration.calibrate --onnx $< --images $(CALIB) --max-images $(CALIB_IMAGES) --out $@
+
+$(STEM)-$(PRECISION).onnxruntime.onnx: $(STEM)-$(PRECISION).onnx
+	$(PY) -m export.build_engine --onnx $< --target onnxruntime --out $@
+$(STEM)-$(PRECISION).tensorrt-rtx.engine: $(STEM)-$(PRECISION).onnx
+	$(PY) -m export.build_engine --onnx $< --target tensorrt-rtx --out $@
+
+.PHONY: engine
+engine: $(READY) ## Build an engine: MODEL= WEIGHTS= PRECISION=fp32|fp16|int8 SIZE=HxW TARGET=
+	@true
+
+.PHONY: demo
+demo: $(READY) ## From the shipped weights to boxes on a video, in build/demo/
+	@true
+
+# --- checks
+.PHONY: test test-slow test-all lint format
+test: $(READY) ## Run the tests (no GPU needed, a few minutes)
+	$(PY) -m pytest -m "not gpu and not jetson and not slow"
+test-slow: $(READY) ## Run the tests that take longer: large networks, training, engines
+	$(PY) -m pytest -m "slow and not gpu and not jetson"
+test-all: test test-slow ## Run both
+lint: $(READY) ## ruff and mypy
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+format: $(READY) ## Let ruff format everything
+	$(VENV)/bin/ruff format .
+	$(VENV)/bin/ruff check --fix .
+
+.PHONY: clean
+clean: ## Remove build/ (not .venv)
+	rm -rf $(BUILD)

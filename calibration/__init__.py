@@ -1,0 +1,1 @@
+"""INT8: activation ranges and explicit quantize/dequantize nodes."""

@@ -1,0 +1,111 @@
+"""Write quantize and dequantize nodes into a float model: explicit, symmetric INT8."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+import numpy as np
+from onnx import ModelProto, NodeProto, helper, numpy_helper
+
+from calibration.quantize_rules import QuantizationPlan
+from calibration.ranges import quantize_weights, scale_of, weight_scales
+from export.int8_on_cpu import RANGES_KEY
+from export.onnx_graph import GraphIndex, add_initializer
+from export.surgery import remove_unused
+
+# ONNX takes the integer type from the zero point, so it is written although it is always 0.
+ZERO = "int8_zero"
+
+
+def insert_qdq(
+    model: ModelProto, plan: QuantizationPlan, thresholds: Mapping[str, float]
+) -> ModelProto:
+    """Quantize the tensors and weights that a plan names.
+
+    Activations get one scale per tensor, weights one per output channel and are stored as int8;
+    biases stay float. All thresholds are also kept in the model's metadata, for targets that
+    quantize more tensors than TensorRT wants.
+
+    Args:
+        model: A float model; changed in place.
+        plan: What to quantize.
+        thresholds: Clipping threshold of every tensor in ``plan.observed()``.
+
+    Returns:
+        The same model.
+    """
+    add_initializer(model, ZERO, np.zeros((), np.int8))
+    index = GraphIndex.of(model.graph)
+    nodes = []
+    for tensor in (value.name for value in model.graph.input):
+        nodes += _quantize_activation(model, plan, thresholds, tensor)
+    for node in list(model.graph.node):
+        if node.output[0] in plan.convolutions:
+            nodes.append(_quantize_weights(model, index, node))
+        nodes.append(node)
+        for tensor in node.output:
+            nodes += _quantize_activation(model, plan, thresholds, tensor)
+    _redirect_readers(model, plan)
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    remove_unused(model)
+    ranges = {name: float(value) for name, value in thresholds.items()}
+    helper.set_model_props(model, {**_properties(model), RANGES_KEY: json.dumps(ranges)})
+    return model
+
+
+def _quantize_activation(
+    model: ModelProto, plan: QuantizationPlan, thresholds: Mapping[str, float], tensor: str
+) -> list[NodeProto]:
+    """Return the pair of nodes behind a tensor, none if the plan leaves it float."""
+    if tensor not in plan.readers:
+        return []
+    threshold = thresholds[plan.grid_of.get(tensor, tensor)]
+    scale = add_initializer(model, f"{tensor}/scale", np.float32(scale_of(threshold)))
+    quantized = f"{tensor}/quantized"
+    return [
+        helper.make_node(
+            "QuantizeLinear", [tensor, scale, ZERO], [quantized], name=f"{tensor}/QuantizeLinear"
+        ),
+        helper.make_node(
+            "DequantizeLinear",
+            [quantized, scale, ZERO],
+            [_dequantized(tensor)],
+            name=f"{tensor}/DequantizeLinear",
+        ),
+    ]
+
+
+def _quantize_weights(model: ModelProto, index: GraphIndex, node: NodeProto) -> NodeProto:
+    """Store a convolution's weights as int8 and return the node that dequantizes them."""
+    axis = 0 if node.op_type == "Conv" else 1
+    name = node.input[1]
+    weights = numpy_helper.to_array(index.initializers[name])
+    scales = weight_scales(weights, axis)
+    prefix = f"{node.output[0]}/weight"  # by node: two convolutions may share their weights
+    operands = [
+        add_initializer(model, f"{prefix}/quantized", quantize_weights(weights, scales, axis)),
+        add_initializer(model, f"{prefix}/scale", scales),
+        add_initializer(model, f"{prefix}/zero", np.zeros(len(scales), np.int8)),
+    ]
+    node.input[1] = f"{prefix}/dequantized"
+    return helper.make_node(
+        "DequantizeLinear", operands, [node.input[1]], name=f"{prefix}/DequantizeLinear", axis=axis
+    )
+
+
+def _redirect_readers(model: ModelProto, plan: QuantizationPlan) -> None:
+    """Let the planned readers read the dequantized tensors."""
+    for node in model.graph.node:
+        for position, tensor in enumerate(node.input):
+            if node.output[0] in plan.readers.get(tensor, ()):
+                node.input[position] = _dequantized(tensor)
+
+
+def _dequantized(tensor: str) -> str:
+    return f"{tensor}/dequantized"
+
+
+def _properties(model: ModelProto) -> dict[str, str]:
+    return {entry.key: entry.value for entry in model.metadata_props}

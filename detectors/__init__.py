@@ -1,0 +1,1 @@
+"""The detectors in PyTorch: networks, targets, losses, decoding, data, training."""

@@ -1,0 +1,53 @@
+"""cornernet-nano: our small CornerNet for a Jetson Nano or two CPU cores.
+
+One hourglass of three levels at stride 4, corner modules with 32 pooled channels, and 1x1
+prediction heads as in CornerNet-Squeeze. Channels after the stem's first convolution are multiples
+of 16, the unit of INT8 tensor cores.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from detectors.blocks import ConvBlock, Residual
+from detectors.heads import MAP_NAMES, POOL_DIRECTIONS, CornerModule, corner_heads
+from detectors.hourglass import Hourglass, HourglassSpec, nearest_upsample
+
+CHANNELS = 48
+POOLED = 32
+
+
+class CornerNetNano(nn.Module):
+    """A one-stack CornerNet.
+
+    Args:
+        num_classes: Channels of the two heatmaps.
+    """
+
+    def forward(self, images: Tensor) -> dict[str, Tensor] | list[dict[str, Tensor]]:
+        """Predict the six raw maps.
+
+        Args:
+            images: Normalised float (N, 3, H, W); H and W divisible by 32.
+
+        Returns:
+            Maps at a quarter of the size, heatmaps as logits: ``tl_heat``, ``br_heat``
+            (N, classes, H/4, W/4), ``tl_tag``, ``br_tag`` (N, 1, ...), ``tl_off``, ``br_off``
+            (N, 2, ...) as x, y. In training mode a list with this one stack's dict.
+        """
+        features = self.conv(self.hourglass(self.stem(images)))
+        corners = {"tl": self.tl_module(features), "br": self.br_module(features)}
+        maps = {name: self.heads[name](corners[name[:2]]) for name in MAP_NAMES}
+        return [maps] if self.training else maps
+
+    def __init__(self, num_classes: int) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(
+            ConvBlock(3, 3, 24, stride=2), ConvBlock(3, 24, CHANNELS, stride=2)
+        )
+        spec = HourglassSpec((CHANNELS, 64, 96, 128), (1, 1, 1, 2), Residual, nearest_upsample)
+        self.hourglass = Hourglass(spec)
+        self.conv = ConvBlock(3, CHANNELS, CHANNELS)
+        self.tl_module = CornerModule(CHANNELS, POOLED, POOL_DIRECTIONS["tl"])
+        self.br_module = CornerModule(CHANNELS, POOLED, POOL_DIRECTIONS["br"])
+        self.heads = nn.ModuleDict(corner_heads(num_classes, CHANNELS, kernel=1))

@@ -1,0 +1,164 @@
+"""The losses of a CornerNet: focal on heatmaps, pull and push on embeddings, smooth L1 on offsets.
+
+Source: Law and Deng, "CornerNet", arXiv:1808.01244, sections 3.2 to 3.4; normalisation as in the
+published training code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+# The published code keeps probabilities this far from 0 and 1; beyond, gradients are zero.
+PROBABILITY_MARGIN = 1e-4
+# Added to the divisors of the embedding and offset losses, so that zero objects divide by it.
+COUNT_MARGIN = 1e-4
+CORNERS = ("tl", "br")
+
+
+@dataclass(frozen=True)
+class LossWeights:
+    """Factors of the total loss, beside 1 for the focal loss.
+
+    Attributes:
+        pull: Corners of one object share an embedding; 0.1 as published.
+        push: Objects differ in embedding; 0.1 as published.
+        offset: Position inside the cell; 1 as published.
+    """
+
+    pull: float = 0.1
+    push: float = 0.1
+    offset: float = 1.0
+
+
+def cornernet_loss(
+    outputs_per_stack: Sequence[Mapping[str, Tensor]],
+    targets: Mapping[str, Tensor],
+    weights: LossWeights | None = None,
+) -> dict[str, Tensor]:
+    """Compare the raw maps of every stack with the targets of a batch.
+
+    Half-precision maps are compared in float32, float64 maps in float64; nothing is modified.
+
+    Args:
+        outputs_per_stack: Per stack ``tl_heat``, ``br_heat`` logits (N, C, h, w), ``tl_tag``,
+            ``br_tag`` (N, 1, h, w), ``tl_off``, ``br_off`` (N, 2, h, w).
+        targets: Stacked results of ``detectors.targets.build_targets``: ``tl_heat``, ``br_heat``
+            (N, C, h, w), ``tl_off``, ``br_off`` (N, M, 2), ``tl_inds``, ``br_inds`` int64 (N, M),
+            ``mask`` (N, M) of any integer type or bool.
+        weights: Factors of the total; the published ones by default.
+
+    Returns:
+        Scalars. ``focal``, ``pull``, ``push`` and ``offset`` are unweighted sums over the stacks;
+        ``total`` is their weighted sum divided by the number of stacks. Focal and offset losses
+        are divided by the number of objects in the batch, pull and push per image.
+
+    Raises:
+        ValueError: If there is no stack, or a map or target is missing; names it.
+    """
+    weights = weights or LossWeights()
+    _check_keys(outputs_per_stack, targets)
+    mask = targets["mask"].bool()
+    parts = {"focal": [], "pull": [], "push": [], "offset": []}
+    for maps in outputs_per_stack:
+        tags = []
+        for corner in CORNERS:
+            heat = _at_least_float32(maps[f"{corner}_heat"])
+            parts["focal"].append(focal_loss(heat, targets[f"{corner}_heat"]))
+            indices = targets[f"{corner}_inds"]
+            tags.append(_values_at(maps[f"{corner}_tag"], indices).squeeze(2))
+            offsets = _values_at(maps[f"{corner}_off"], indices)
+            parts["offset"].append(offset_loss(offsets, targets[f"{corner}_off"], mask))
+        pull, push = embedding_loss(tags[0], tags[1], mask)
+        parts["pull"].append(pull)
+        parts["push"].append(push)
+    losses = {name: torch.stack(values).sum() for name, values in parts.items()}
+    weighted = losses["focal"] + weights.pull * losses["pull"] + weights.push * losses["push"]
+    weighted = weighted + weights.offset * losses["offset"]
+    return {**losses, "total": weighted / len(outputs_per_stack)}
+
+
+def focal_loss(logits: Tensor, target: Tensor) -> Tensor:
+    """Return the focal loss of one heatmap, with penalties softened near the true corners.
+
+    Args:
+        logits: Float (N, C, h, w).
+        target: Float (N, C, h, w) in [0, 1]; exactly 1 marks a corner.
+
+    Returns:
+        The sum over all cells, divided by the number of corners in the batch where there are any.
+    """
+    probability = logits.sigmoid().clamp(PROBABILITY_MARGIN, 1 - PROBABILITY_MARGIN)
+    is_corner = target == 1
+    found = torch.log(probability) * (1 - probability) ** 2
+    quiet = torch.log(1 - probability) * probability**2 * (1 - target) ** 4
+    total = torch.where(is_corner, found, quiet).sum()
+    return -total / is_corner.sum().clamp(min=1)
+
+
+def embedding_loss(tl_tags: Tensor, br_tags: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    """Return pull and push: one object's corners agree, different objects lie 1 or more apart.
+
+    Args:
+        tl_tags: Float (N, M), embeddings at the top-left corners.
+        br_tags: Float (N, M), embeddings at the bottom-right corners.
+        mask: Bool (N, M), rows that hold an object.
+
+    Returns:
+        Two scalars, each averaged over an image's objects or pairs and summed over the images.
+    """
+    # Counts stay float32 whatever the maps are, as published: with a single object the push loss
+    # is a difference of nearly equal numbers, and would otherwise be 0.0003 off the reference.
+    count = mask.sum(1, dtype=torch.float32)
+    means = (tl_tags + br_tags) / 2
+    spread = (tl_tags - means) ** 2 + (br_tags - means) ** 2
+    pull = torch.where(mask, spread, 0).sum(1) / (count + COUNT_MARGIN)
+
+    margin = functional.relu(1 - (means.unsqueeze(1) - means.unsqueeze(2)).abs())
+    # Every object is at distance 0 from itself: this takes the diagonal's ones out of the sum.
+    margin = margin - (1 / (count + COUNT_MARGIN)).view(-1, 1, 1)
+    pairs = mask.unsqueeze(1) & mask.unsqueeze(2)
+    push = torch.where(pairs, margin, 0).sum((1, 2)) / (count * (count - 1) + COUNT_MARGIN)
+    return pull.sum(), push.sum()
+
+
+def offset_loss(offsets: Tensor, target: Tensor, mask: Tensor) -> Tensor:
+    """Return the smooth L1 distance of offsets per object of the batch.
+
+    Args:
+        offsets: Float (N, M, 2), predictions at the corners' cells.
+        target: Float (N, M, 2).
+        mask: Bool (N, M), rows that hold an object.
+    """
+    distance = functional.smooth_l1_loss(offsets, target.to(offsets.dtype), reduction="none")
+    return torch.where(mask.unsqueeze(2), distance, 0).sum() / (mask.sum() + COUNT_MARGIN)
+
+
+def _values_at(values_map: Tensor, indices: Tensor) -> Tensor:
+    """Read a map (N, K, h, w) at flat cells (N, M); returns (N, M, K), at least float32."""
+    channels = values_map.shape[1]
+    picked = indices.unsqueeze(1).expand(-1, channels, -1)
+    return _at_least_float32(values_map.flatten(2).gather(2, picked)).transpose(1, 2)
+
+
+def _at_least_float32(values: Tensor) -> Tensor:
+    return values if values.dtype == torch.float64 else values.float()
+
+
+def _check_keys(
+    outputs_per_stack: Sequence[Mapping[str, Tensor]], targets: Mapping[str, Tensor]
+) -> None:
+    """Name what is missing before an arithmetic error would hide it."""
+    if not outputs_per_stack:
+        raise ValueError("cornernet_loss got no stack; expected the maps of at least one")
+    map_names = [f"{corner}_{kind}" for corner in CORNERS for kind in ("heat", "tag", "off")]
+    target_names = [f"{corner}_{kind}" for corner in CORNERS for kind in ("heat", "off", "inds")]
+    for index, maps in enumerate(outputs_per_stack):
+        if missing := [name for name in map_names if name not in maps]:
+            raise ValueError(f"stack {index} lacks {missing}; expected all of {map_names}")
+    if missing := [name for name in [*target_names, "mask"] if name not in targets]:
+        raise ValueError(f"targets lack {missing}; expected all of {[*target_names, 'mask']}")

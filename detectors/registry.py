@@ -1,0 +1,108 @@
+"""Every detector by name: how to build it, and what it needs to be fed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from torch import nn
+
+from detectors.cornernet import cornernet_hourglass104
+from detectors.cornernet_nano import CornerNetNano
+from detectors.cornernet_squeeze import cornernet_squeeze
+from runtime.contract import DecodeParams
+from runtime.errors import UsageError
+
+# BGR statistics of COCO in [0, 1], from the published CornerNet configurations.
+COCO_MEAN_BGR = (0.40789654, 0.44719302, 0.47026115)
+COCO_STD_BGR = (0.28863828, 0.27408164, 0.27809835)
+
+
+@dataclass(frozen=True)
+class DetectorSpec:
+    """One detector of the registry.
+
+    Attributes:
+        build: Takes the number of classes, returns the network in training mode.
+        family: "cornernet" or "centernet".
+        stride_px: Input pixels per heatmap cell.
+        default_size_hw: Input size when the user names none.
+        size_divisor: Height and width plus ``size_remainder`` must be divisible by this.
+        size_remainder: 1 for the published CornerNets (511 + 1 = 512), 0 for nano.
+        decode: Default decoding parameters.
+        mean_bgr: Mean subtracted from pixels in [0, 1].
+        std_bgr: Divisor after that.
+    """
+
+    build: Callable[[int], nn.Module]
+    family: str
+    stride_px: int
+    default_size_hw: tuple[int, int]
+    size_divisor: int
+    size_remainder: int
+    decode: DecodeParams
+    mean_bgr: tuple[float, float, float] = COCO_MEAN_BGR
+    std_bgr: tuple[float, float, float] = COCO_STD_BGR
+
+
+# Decoding of the published networks: the test settings of their released configurations.
+DETECTORS: dict[str, DetectorSpec] = {
+    "cornernet-hourglass104": DetectorSpec(
+        cornernet_hourglass104, "cornernet", 4, (511, 511), 128, 1, DecodeParams(100, 3, 0.5, 1000)
+    ),
+    "cornernet-squeeze": DetectorSpec(
+        cornernet_squeeze, "cornernet", 8, (511, 511), 128, 1, DecodeParams(20, 3, 0.5, 100)
+    ),
+    "cornernet-nano": DetectorSpec(
+        CornerNetNano, "cornernet", 4, (256, 256), 32, 0, DecodeParams(50, 3, 0.5, 100)
+    ),
+}
+
+
+def find_spec(name: str) -> DetectorSpec:
+    """Return the spec of a detector.
+
+    Raises:
+        UsageError: If no detector has this name; lists those that exist.
+    """
+    if name not in DETECTORS:
+        raise UsageError(f"unknown model {name!r}; expected one of {', '.join(sorted(DETECTORS))}")
+    return DETECTORS[name]
+
+
+def build_detector(name: str, num_classes: int = 80) -> nn.Module:
+    """Build a detector with fresh weights, in training mode.
+
+    ``model(images)`` takes normalised float32 (N, 3, H, W). In evaluation mode it returns a dict of
+    raw maps, heatmaps as logits, of the last stack; in training mode a list of such dicts, one per
+    stack.
+
+    Args:
+        name: A key of ``DETECTORS``.
+        num_classes: Number of object classes.
+
+    Returns:
+        The network, in training mode.
+
+    Raises:
+        UsageError: If no detector has this name.
+    """
+    return find_spec(name).build(num_classes)
+
+
+def check_size(name: str, size_hw: tuple[int, int]) -> None:
+    """Refuse an input size that the network's strides cannot carry.
+
+    Raises:
+        UsageError: If height or width does not fit; names the nearest size that does.
+    """
+    spec = find_spec(name)
+    for label, size in zip(("height", "width"), size_hw, strict=True):
+        if size < 1 or (size + spec.size_remainder) % spec.size_divisor:
+            steps = max(1, round((size + spec.size_remainder) / spec.size_divisor))
+            nearest = steps * spec.size_divisor - spec.size_remainder
+            raise UsageError(
+                f"{name} got {label} {size}; expected a multiple of {spec.size_divisor}"
+                f"{f' less {spec.size_remainder}' if spec.size_remainder else ''}; "
+                f"use {nearest}"
+            )

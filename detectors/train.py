@@ -1,0 +1,286 @@
+"""Train a detector on a COCO-format folder.
+
+    python -m detectors.train --model cornernet-nano --data build/shapes/train --out build/train
+
+A run that was stopped continues with ``--resume``: data order, augmentation, optimizer and
+averaged weights go on where the last checkpoint left them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import shlex
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+from tqdm import tqdm
+
+from detectors.augment import AugmentSpec
+from detectors.checkpoints import save_checkpoint
+from detectors.dataset import CocoSet, EpochSampler, TrainingSet, read_coco
+from detectors.losses import cornernet_loss
+from detectors.predict import normalise
+from detectors.registry import build_detector, check_size, find_spec
+from detectors.targets import TargetSpec
+from runtime.atomic_file import replace_when_done
+from runtime.errors import CheckpointError, UsageError, run_command
+
+# The learning rate ends at this share of its peak.
+FINAL_RATE = 0.02
+# Averaged weights look back over about 1 / (1 - this) steps.
+AVERAGE_DECAY = 0.9985
+# Gradients longer than this are shortened: a rare crowded batch must not undo an epoch.
+MAX_GRADIENT_NORM = 20.0
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """Everything that determines a run; a resumed run must agree with the first.
+
+    Attributes:
+        model: Name in the registry.
+        size_hw: Height and width of the network's input, in pixels.
+        steps: Optimizer steps in all.
+        batch: Images per step.
+        rate: Peak learning rate of Adam.
+        warmup: Steps over which the rate rises.
+        bfloat16: Whether the network runs in bfloat16 (weights and losses stay float32).
+        vertical_flip: Whether images are also turned upside down.
+        seed: Seed of weights, order and augmentation.
+    """
+
+    model: str
+    size_hw: tuple[int, int]
+    steps: int
+    batch: int
+    rate: float
+    warmup: int
+    bfloat16: bool
+    vertical_flip: bool
+    seed: int
+
+
+class Trainer:
+    """A model with its optimizer and averaged weights.
+
+    Args:
+        options: What to train.
+        num_classes: Classes of the dataset.
+    """
+
+    def __init__(self, options: TrainOptions, num_classes: int) -> None:
+        torch.manual_seed(options.seed)
+        self.options = options
+        self.spec = find_spec(options.model)
+        self.model = build_detector(options.model, num_classes).train()
+        self.model.to(memory_format=torch.channels_last)
+        self.optimizer = torch.optim.Adam(self.model.parameters(), lr=options.rate)
+        self.average = {key: value.clone() for key, value in self.model.state_dict().items()}
+        self.step = 0
+
+    def train_step(self, batch: dict[str, Tensor]) -> dict[str, float]:
+        """Learn from one batch of ``TrainingSet`` items; returns the losses."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.options.rate * rate_at(self.step, self.options)
+        images = normalise(batch.pop("image"), self.spec)
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.options.bfloat16):
+            outputs = self.model(images)
+        losses = cornernet_loss(outputs, batch)
+        self.optimizer.zero_grad(set_to_none=True)
+        losses["total"].backward()
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), MAX_GRADIENT_NORM)
+        self.optimizer.step()
+        self.step += 1
+        self._update_average()
+        return {name: float(value.detach()) for name, value in losses.items()}
+
+    def _update_average(self) -> None:
+        """Move the averaged weights towards the model; early on they follow faster."""
+        decay = min(AVERAGE_DECAY, (1 + self.step) / (10 + self.step))
+        with torch.no_grad():
+            for key, value in self.model.state_dict().items():
+                if value.is_floating_point():
+                    self.average[key].lerp_(value, 1 - decay)
+                else:
+                    self.average[key].copy_(value)
+
+    def save(self, path: Path) -> None:
+        """Write everything a resumed run needs, atomically."""
+        state = {
+            "options": asdict(self.options),
+            "step": self.step,
+            "model": self.model.state_dict(),
+            "average": self.average,
+            "optimizer": self.optimizer.state_dict(),
+        }
+        with replace_when_done(path) as partial:
+            torch.save(state, partial)
+
+    def restore(self, path: Path) -> None:
+        """Continue from ``path``.
+
+        Raises:
+            CheckpointError: If the file is missing or damaged, or belongs to other options.
+        """
+        try:
+            state = torch.load(path, weights_only=True)
+        except FileNotFoundError:
+            raise CheckpointError(f"no {path} to resume from; leave --resume away") from None
+        except Exception as error:  # torch raises many kinds for a damaged file
+            raise CheckpointError(f"cannot read {path} ({error}); leave --resume away") from None
+        wanted = asdict(self.options)
+        differing = sorted(k for k in wanted if state["options"].get(k) != wanted[k])
+        if differing:
+            raise CheckpointError(
+                f"{path} was made with other options ({', '.join(differing)}); "
+                "repeat them, or start in another --out"
+            )
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.average = state["average"]
+        self.step = state["step"]
+
+
+def rate_at(step: int, options: TrainOptions) -> float:
+    """Return the share of the peak learning rate: a linear rise, then half a cosine down."""
+    if step < options.warmup:
+        return (step + 1) / options.warmup
+    progress = (step - options.warmup) / max(1, options.steps - options.warmup)
+    return FINAL_RATE + (1 - FINAL_RATE) * 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
+
+
+def load_batches(trainer: Trainer, coco: CocoSet, workers: int) -> Iterator[dict[str, Tensor]]:
+    """Yield batches for ever, beginning with the trainer's next step."""
+    options, stride = trainer.options, trainer.spec.stride_px
+    remainder = trainer.spec.size_remainder
+    output_hw = tuple((size + remainder) // stride for size in options.size_hw)
+    dataset = TrainingSet(
+        coco,
+        AugmentSpec(options.size_hw, vertical_flip=options.vertical_flip),
+        TargetSpec(len(coco.class_names), options.size_hw, output_hw),
+        options.seed,
+    )
+    sampler = EpochSampler(len(dataset), options.batch, options.seed, trainer.step)
+    return iter(DataLoader(dataset, batch_sampler=sampler, num_workers=workers))
+
+
+def train(trainer: Trainer, coco: CocoSet, out: Path, workers: int, save_every: int) -> None:
+    """Run the remaining steps; writes ``last.pt`` and appends to ``log.jsonl`` in ``out``."""
+    options = trainer.options
+    batches = load_batches(trainer, coco, workers)
+    started, first = time.monotonic(), trainer.step
+    sums: dict[str, float] = {}
+    with (
+        tqdm(total=options.steps, initial=first, unit="step", mininterval=2) as bar,
+        (out / "log.jsonl").open("a", encoding="utf-8") as log,
+    ):
+        while trainer.step < options.steps:
+            for name, value in trainer.train_step(next(batches)).items():
+                sums[name] = sums.get(name, 0.0) + value
+            bar.update()
+            if trainer.step % save_every == 0 or trainer.step == options.steps:
+                steps = (trainer.step - first) % save_every or save_every
+                means = {name: round(value / steps, 5) for name, value in sums.items()}
+                record = {"step": trainer.step, "seconds": round(time.monotonic() - started, 1)}
+                log.write(json.dumps(record | means) + "\n")
+                log.flush()
+                bar.set_postfix(loss=means["total"])
+                trainer.save(out / "last.pt")
+                sums = {}
+
+
+def write_weights(trainer: Trainer, coco: CocoSet, path: Path, command: str) -> None:
+    """Write the averaged weights as safetensors, with the facts that belong to them."""
+    trainer.model.load_state_dict(trainer.average)
+    options = trainer.options
+    metadata: dict[str, str] = {
+        "model": options.model,
+        "class_names": json.dumps(coco.class_names),
+        "size_hw": json.dumps(options.size_hw),
+        "steps": str(trainer.step),
+        "batch": str(options.batch),
+        "seed": str(options.seed),
+        "command": command,
+        "torch": torch.__version__,
+    }
+    save_checkpoint(trainer.model, path, metadata)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the command's parser."""
+    parser = argparse.ArgumentParser(prog="python -m detectors.train", description=__doc__)
+    parser.add_argument("--model", default="cornernet-nano", help="name in the registry")
+    parser.add_argument("--data", type=Path, required=True, help="COCO-format folder")
+    parser.add_argument("--out", type=Path, required=True, help="folder for checkpoints and log")
+    parser.add_argument("--size", type=int, nargs=2, metavar=("H", "W"), help="network input")
+    parser.add_argument("--steps", type=int, default=10000, help="optimizer steps")
+    parser.add_argument("--batch", type=int, default=8, help="images per step")
+    parser.add_argument("--rate", type=float, default=1e-3, help="peak learning rate")
+    parser.add_argument("--warmup", type=int, default=300, help="steps of rising rate")
+    parser.add_argument("--float32", action="store_true", help="do not use bfloat16")
+    parser.add_argument("--vertical-flip", action="store_true", help="upside down is as good")
+    parser.add_argument("--seed", type=int, default=1, help="seed of everything random")
+    parser.add_argument("--workers", type=int, default=1, help="processes that load images")
+    parser.add_argument("--threads", type=int, default=os.cpu_count(), help="threads of torch")
+    parser.add_argument("--save-every", type=int, default=250, help="steps between checkpoints")
+    parser.add_argument("--resume", action="store_true", help="continue from OUT/last.pt")
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command; returns its exit status."""
+    arguments = sys.argv[1:] if argv is None else argv
+    parsed = build_parser().parse_args(arguments)
+    return run_command(lambda: _run(parsed, shlex.join(arguments)))
+
+
+def _run(parsed: argparse.Namespace, command: str) -> int:
+    """Train as the options ask."""
+    options = _options_from(parsed)
+    torch.set_num_threads(parsed.threads)
+    coco = read_coco(parsed.data)
+    parsed.out.mkdir(parents=True, exist_ok=True)
+    trainer = Trainer(options, len(coco.class_names))
+    if parsed.resume:
+        trainer.restore(parsed.out / "last.pt")
+    train(trainer, coco, parsed.out, parsed.workers, parsed.save_every)
+    path = parsed.out / f"{options.model}.safetensors"
+    write_weights(trainer, coco, path, f"python -m detectors.train {command}")
+    print(path)
+    return 0
+
+
+def _options_from(parsed: Any) -> TrainOptions:
+    """Check and collect the options that determine the run."""
+    spec = find_spec(parsed.model)
+    size_hw = tuple(parsed.size) if parsed.size else spec.default_size_hw
+    check_size(parsed.model, size_hw)
+    if min(parsed.steps, parsed.batch, parsed.threads, parsed.save_every) < 1:
+        raise UsageError("--steps, --batch, --threads and --save-every must be at least 1")
+    if parsed.rate <= 0 or min(parsed.warmup, parsed.workers) < 0:
+        raise UsageError("--rate must be positive, --warmup and --workers at least 0")
+    return TrainOptions(
+        model=parsed.model,
+        size_hw=size_hw,
+        steps=parsed.steps,
+        batch=parsed.batch,
+        rate=parsed.rate,
+        warmup=parsed.warmup,
+        bfloat16=not parsed.float32,
+        vertical_flip=parsed.vertical_flip,
+        seed=parsed.seed,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

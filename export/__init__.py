@@ -1,0 +1,1 @@
+"""From a PyTorch detector to an ONNX file, and from an ONNX file to an engine."""

@@ -1,0 +1,176 @@
+"""Write a detector as one ONNX file: camera frames in, detections out."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+if __package__ in (None, ""):  # run as a file: look up packages from the repository root
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+import onnx
+import torch
+from onnx import ModelProto, ValueInfoProto, helper
+
+from detectors.heads import MAP_NAMES
+from detectors.registry import DETECTORS, check_size, find_spec
+from export.detector_source import DetectorSource, LoadedDetector, load_detector
+from export.onnx_graph import OPSET, save_model
+from export.precision import convert_to_fp16
+from export.surgery import keep_outputs
+from export.torch_export import export_module
+from export.wrapper import DETECTION_NAMES, DeployModule, Normalisation
+from runtime.contract import ModelContract, ProvenanceStep, TensorSpec, write_contract
+from runtime.errors import UsageError, run_command
+
+
+@dataclass(frozen=True)
+class ExportRequest:
+    """What to export.
+
+    Attributes:
+        source: The detector and its weights.
+        size_hw: Height and width of the network's input, in pixels.
+        precision: "fp32" or "fp16".
+        raw: True ends the graph at the six raw maps, False decodes them.
+    """
+
+    source: DetectorSource
+    size_hw: tuple[int, int]
+    precision: str = "fp32"
+    raw: bool = False
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the command line of ``python -m export.export_onnx``."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    add_source_arguments(parser)
+    parser.add_argument("--model", required=True, help=f"one of {', '.join(sorted(DETECTORS))}")
+    parser.add_argument(
+        "--size", nargs=2, type=int, metavar=("H", "W"), help="input size in pixels"
+    )
+    parser.add_argument("--out", type=Path, required=True, help="the .onnx file to write")
+    parser.add_argument("--precision", choices=("fp32", "fp16"), default="fp32")
+    parser.add_argument("--raw", action="store_true", help="end at the six raw maps")
+    parser.add_argument("--num-classes", type=int, help="when the weights do not say; default 80")
+    return parser
+
+
+def add_source_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options that choose a detector's weights."""
+    parser.add_argument("--weights", type=Path, help=".safetensors or published .pkl file")
+    parser.add_argument(
+        "--random-weights", type=int, metavar="SEED", help="no weights: to measure speed only"
+    )
+
+
+def export_onnx(request: ExportRequest, out: Path) -> ModelContract:
+    """Export a detector and write the model and its contract.
+
+    Args:
+        request: What to export.
+        out: The ``.onnx`` file to write; its folder is created.
+
+    Returns:
+        The contract that was written beside ``out``.
+
+    Raises:
+        UsageError: If the model is unknown, the size does not fit, or ``out`` cannot be written.
+        CheckpointError: If the weights cannot be read.
+        ExportError: If torch or ONNX refuses the model.
+    """
+    check_size(request.source.name, request.size_hw)
+    _check_output(out)
+    detector = load_detector(request.source)
+    model = export_detector(detector, request)
+    contract = _contract(model, detector, request)
+    save_model(model, out)
+    write_contract(contract, out)
+    return contract
+
+
+def export_detector(detector: LoadedDetector, request: ExportRequest) -> ModelProto:
+    """Return a loaded detector as an ONNX model."""
+    model = export_module(deploy_module(detector, request.source.name), request.size_hw)
+    keep_outputs(model, MAP_NAMES if request.raw else DETECTION_NAMES)
+    return convert_to_fp16(model) if request.precision == "fp16" else model
+
+
+def deploy_module(detector: LoadedDetector, name: str) -> DeployModule:
+    """Wrap a loaded detector with the normalisation and decoding of its registry entry."""
+    spec = find_spec(name)
+    normalisation = Normalisation(spec.mean_bgr, spec.std_bgr)
+    module = DeployModule(detector.network, normalisation, spec.decode)
+    module.eval()
+    return module
+
+
+def _contract(model: ModelProto, detector: LoadedDetector, request: ExportRequest) -> ModelContract:
+    spec = find_spec(request.source.name)
+    tool = f"torch {torch.__version__}, onnx {onnx.__version__}"
+    note = f"opset {OPSET}, {len(model.graph.node)} nodes"
+    step = ProvenanceStep("export", detector.weights_step.sha256, tool, note)
+    return ModelContract(
+        name=request.source.name,
+        family=spec.family,
+        size_hw=request.size_hw,
+        stride_px=spec.stride_px,
+        mean_bgr=spec.mean_bgr,
+        std_bgr=spec.std_bgr,
+        class_names=detector.class_names,
+        decode=spec.decode,
+        inputs=tuple(map(_tensor_spec, model.graph.input)),
+        outputs=tuple(map(_tensor_spec, model.graph.output)),
+        precision=request.precision,
+        provenance=(detector.weights_step, step),
+    )
+
+
+def _tensor_spec(value: ValueInfoProto) -> TensorSpec:
+    tensor = value.type.tensor_type
+    dtype = helper.tensor_dtype_to_np_dtype(tensor.elem_type).name
+    return TensorSpec(
+        value.name, dtype, tuple(d.dim_param or d.dim_value for d in tensor.shape.dim)
+    )
+
+
+def _check_output(out: Path) -> None:
+    """Refuse a place that cannot be written before the long export, not after it."""
+    if out.suffix != ".onnx":
+        raise UsageError(f"got --out {out}; expected a name ending in .onnx")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=out.parent):
+            pass
+    except OSError as error:
+        raise UsageError(
+            f"cannot write in {out.parent} ({error.strerror}); expected a folder of yours; "
+            "choose another --out"
+        ) from None
+    if out.is_dir():
+        raise UsageError(f"got --out {out}, a folder; expected a file name ending in .onnx")
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    source = DetectorSource(
+        arguments.model, arguments.weights, arguments.random_weights, arguments.num_classes
+    )
+    size_hw = tuple(arguments.size or find_spec(arguments.model).default_size_hw)
+    request = ExportRequest(source, size_hw, arguments.precision, arguments.raw)
+    contract = export_onnx(request, arguments.out)
+    size_mb = arguments.out.stat().st_size / 1e6
+    print(f"wrote {arguments.out}: {size_mb:.1f} MB, {contract.provenance[-1].note}")
+    return 0
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command; return its exit status."""
+    arguments = build_parser().parse_args(argv)
+    return run_command(lambda: _run(arguments))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

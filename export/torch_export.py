@@ -1,0 +1,97 @@
+"""Trace a torch module into an ONNX graph with our custom node in it."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from typing import Any
+
+import onnxscript
+import torch
+from onnx import ModelProto, defs
+
+from detectors.heads import MAP_NAMES
+from export.functions import (
+    CORNER_POOL,
+    DOMAIN,
+    attach_corner_pool,
+    corner_pool_attributes,
+)
+from export.onnx_graph import OPSET
+from export.surgery import finish
+from export.wrapper import BATCH, DETECTION_NAMES, INPUT_NAME, DeployModule
+from runtime.errors import ExportError
+
+# The wrapper's attribute that holds the detector: its modules lose this prefix in node names.
+_PREFIX = "detector."
+
+
+def export_module(module: DeployModule, size_hw: tuple[int, int]) -> ModelProto:
+    """Write a detector as a tidy ONNX model with a dynamic batch.
+
+    Args:
+        module: In evaluation mode.
+        size_hw: Height and width of the frames, in pixels.
+
+    Returns:
+        A model with named nodes, folded normalisation and the function body of ``CornerPool``. Its
+        outputs are the detections and the six raw maps; ``keep_outputs`` chooses among them.
+
+    Raises:
+        ExportError: If torch cannot trace or translate the module.
+    """
+    # Tracing with a batch of one would fix it: torch treats sizes 0 and 1 as constants.
+    frames = torch.zeros(2, *size_hw, 3, dtype=torch.uint8)
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # torchvision is not needed
+    try:
+        with warnings.catch_warnings(), torch.no_grad():
+            warnings.simplefilter("ignore")
+            program = torch.onnx.export(
+                module,
+                (frames,),
+                dynamo=True,
+                opset_version=OPSET,
+                input_names=[INPUT_NAME],
+                output_names=[*DETECTION_NAMES, *MAP_NAMES],
+                dynamic_shapes=({0: torch.export.Dim(BATCH)},),
+                custom_translation_table={
+                    torch.ops.cornerrt.corner_pool.default: _translate_corner_pool
+                },
+                verbose=False,
+            )
+    except torch.onnx.OnnxExporterError as error:
+        reason = str(error.__cause__ or error).strip().splitlines()[0]
+        raise ExportError(
+            f"torch cannot trace the model at {size_hw[0]}x{size_hw[1]} ({reason}); expected "
+            "shapes and branches that do not depend on pixel values"
+        ) from error
+    assert program is not None
+    model: ModelProto = program.model_proto
+    return finish(attach_corner_pool(model), _PREFIX)
+
+
+def _corner_pool_op() -> Any:
+    """Return the node as an onnxscript operator; the translation table takes no other kind."""
+    kinds = {str: "STRING", int: "INT", list: "INTS"}
+    attributes = [
+        defs.OpSchema.Attribute(name, getattr(defs.OpSchema.AttrType, kinds[type(value)]))
+        for name, value in corner_pool_attributes("top").items()
+    ]
+    schema = defs.OpSchema(
+        CORNER_POOL,
+        DOMAIN,
+        1,
+        inputs=[defs.OpSchema.FormalParameter("x", "T")],
+        outputs=[defs.OpSchema.FormalParameter("y", "T")],
+        type_constraints=[("T", ["tensor(float)", "tensor(float16)"], "")],
+        attributes=attributes,
+    )
+    return onnxscript.values.Op(onnxscript.values.Opset(DOMAIN, 1), CORNER_POOL, schema)
+
+
+_CORNER_POOL_OP = _corner_pool_op()
+
+
+def _translate_corner_pool(x: Any, direction: str) -> Any:
+    """Translate ``cornerrt::corner_pool(x, direction)``."""
+    return _CORNER_POOL_OP(x, **corner_pool_attributes(direction))

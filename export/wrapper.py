@@ -1,0 +1,118 @@
+"""The exported view of a detector: camera frames in, detections out.
+
+The detector itself stays free of export code; these modules wrap it for tracing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from detectors.decode import decode_corners
+from detectors.heads import MAP_NAMES
+from runtime.contract import DecodeParams
+
+INPUT_NAME = "frames"
+# Row by row: the box, its score, its class, and the scores of its two corners.
+DETECTION_NAMES = ("boxes", "scores", "class_ids", "corner_scores")
+BATCH = "N"
+
+
+@dataclass(frozen=True)
+class Normalisation:
+    """How pixels become the network's input: ``(pixel / 255 - mean_bgr) / std_bgr``."""
+
+    mean_bgr: tuple[float, float, float]
+    std_bgr: tuple[float, float, float]
+
+
+class NormaliseFrames(nn.Module):  # type: ignore[misc]
+    """Turn camera frames into the network's input.
+
+    Args:
+        normalisation: Mean and standard deviation per channel, pixels in [0, 1].
+    """
+
+    scale: Tensor
+    shift: Tensor
+
+    def __init__(self, normalisation: Normalisation) -> None:
+        super().__init__()
+        mean = torch.tensor(normalisation.mean_bgr, dtype=torch.float64)
+        std = torch.tensor(normalisation.std_bgr, dtype=torch.float64)
+        self.register_buffer("scale", (1 / (255 * std)).float().view(1, 3, 1, 1))
+        self.register_buffer("shift", (-mean / std).float().view(1, 3, 1, 1))
+
+    def forward(self, frames: Tensor) -> Tensor:
+        """Map uint8 (N, H, W, 3) to normalised float32 (N, 3, H, W)."""
+        # TensorRT refuses to transpose uint8: convert first.
+        return frames.float().permute(0, 3, 1, 2) * self.scale + self.shift
+
+
+class DeployModule(nn.Module):  # type: ignore[misc]
+    """Frames to detections in network pixels, and to the raw maps.
+
+    Args:
+        detector: Takes normalised images, returns a dict of raw maps.
+        normalisation: What the detector was trained with.
+        decode: How corners become boxes.
+    """
+
+    def __init__(
+        self, detector: nn.Module, normalisation: Normalisation, decode: DecodeParams
+    ) -> None:
+        super().__init__()
+        self.normalise = NormaliseFrames(normalisation)
+        self.detector = detector
+        self.decode = DecodeMaps(decode)
+
+    def forward(self, frames: Tensor) -> tuple[Tensor, ...]:
+        """Map uint8 (N, H, W, 3) to detections and the maps they came from.
+
+        Returns:
+            What ``DecodeMaps.forward`` returns, then the raw maps in the order of ``MAP_NAMES``:
+            the exporter keeps either group as the graph's outputs.
+        """
+        height, width = frames.shape[1:3]
+        maps = self.detector(self.normalise(frames))
+        return *self.decode(maps, height, width), *(maps[name] for name in MAP_NAMES)
+
+
+class DecodeMaps(nn.Module):  # type: ignore[misc]
+    """Raw maps to detections; a module of its own, so that its nodes can be told by name."""
+
+    def __init__(self, decode: DecodeParams) -> None:
+        super().__init__()
+        self.params = decode
+
+    def forward(
+        self, maps: dict[str, Tensor], height_px: int, width_px: int
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Decode the six maps of one batch.
+
+        Args:
+            maps: The six raw maps by name, each (N, C, h, w).
+            height_px: Height of the network's input.
+            width_px: Width of the network's input.
+
+        Returns:
+            ``boxes`` float32 (N, D, 4) left, top, right, bottom in network pixels; ``scores``
+            float32 (N, D), -1 where a row is empty; ``class_ids`` int32 (N, D);
+            ``corner_scores`` float32 (N, D, 2) of the top-left and the bottom-right corner.
+        """
+        params = self.params
+        rows = decode_corners(
+            maps,
+            params.top_k,
+            params.nms_kernel,
+            params.ae_threshold,
+            params.num_dets,
+        )
+        # Not the stride: 511 pixels become 128 cells, and the published boxes are scaled by
+        # exactly 511 / 128.
+        cells_high, cells_wide = maps["tl_heat"].shape[2:]
+        scale_y, scale_x = height_px / cells_high, width_px / cells_wide
+        scale = rows.new_tensor([scale_x, scale_y, scale_x, scale_y])
+        return rows[..., :4] * scale, rows[..., 4], rows[..., 7].int(), rows[..., 5:7]

@@ -1,0 +1,1 @@
+"""The operators: the NumPy reference that every implementation must match."""

@@ -1,0 +1,108 @@
+"""Pictures from a folder, in the order of their names."""
+
+from __future__ import annotations
+
+import glob
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from runtime.errors import SourceError
+from runtime.frames import Frame
+from runtime.opencv_log import silence_opencv
+
+SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
+JPEG_START, JPEG_SCAN, JPEG_END = b"\xff\xd8", b"\xff\xda", b"\xff\xd9"
+FRAME_RATE = 5.0  # of a video made from single pictures: slow enough to look at each
+
+
+class ImageFilesSource:
+    """A folder of images, a pattern such as ``shots/*.png``, or one image.
+
+    Args:
+        pattern: The folder, pattern or file.
+
+    Raises:
+        SourceError: If it holds no image.
+    """
+
+    is_live = False
+    frame_rate = FRAME_RATE
+    stall_timeout_s: float | None = None
+
+    def __init__(self, pattern: str) -> None:
+        self.name = pattern
+        self._paths = list_images(pattern)
+        self._sequence = 0
+
+    def read(self) -> Frame | None:
+        """Load the next image; None after the last."""
+        if self._sequence == len(self._paths):
+            return None
+        path = self._paths[self._sequence]
+        image = read_image(path)
+        frame = Frame(image, path.name, self._sequence, time.monotonic_ns())
+        self._sequence += 1
+        return frame
+
+    def close(self) -> None:
+        """Forget the remaining images."""
+        self._sequence = len(self._paths)
+
+
+def read_image(path: Path) -> np.ndarray:
+    """Load an image file of any common kind.
+
+    Returns:
+        uint8 (H, W, 3), BGR; grey, 16-bit and transparent files are converted, and photos turned
+        upright as their EXIF data says.
+
+    Raises:
+        SourceError: If the file is missing, no image, or cut short.
+    """
+    silence_opencv()
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise SourceError(f"{path} cannot be read ({error.strerror}); check the path") from None
+    image = None
+    if data and not _is_cut_jpeg(data):
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    if image is None:
+        raise SourceError(
+            f"{path} cannot be decoded; expected a complete image; it is cut short, empty or no "
+            "image: remove it or copy it again"
+        )
+    return np.asarray(image)
+
+
+def _is_cut_jpeg(data: bytes) -> bool:
+    """Tell whether a JPEG lacks its end; the decoder would fill the rest with grey instead."""
+    if not data.startswith(JPEG_START):
+        return False
+    return data.rfind(JPEG_END) < data.rfind(JPEG_SCAN)  # -1 if absent; previews end before
+
+
+def list_images(pattern: str) -> list[Path]:
+    """Return the images of a folder, a pattern or a file, sorted by name.
+
+    Raises:
+        SourceError: If there is none.
+    """
+    folder = Path(pattern)
+    if folder.is_dir():
+        candidates = folder.iterdir()
+    elif folder.is_file():
+        return [folder]
+    else:
+        candidates = (Path(match) for match in glob.glob(pattern))
+    paths = sorted(p for p in candidates if p.suffix.lower() in SUFFIXES and p.is_file())
+    if not paths:
+        exists = "holds no image" if folder.is_dir() else "matches no image"
+        raise SourceError(
+            f"{pattern} {exists}; expected files that end in {', '.join(sorted(SUFFIXES))}; check "
+            "the path"
+        )
+    return paths

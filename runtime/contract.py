@@ -1,0 +1,203 @@
+"""The JSON file beside every artifact: what goes in, what comes out, and where it came from.
+
+``model.onnx`` has its contract in ``model.onnx.json``. Reading is strict: an unknown or missing
+key is refused by name, so that a typing error never becomes a silently wrong detection.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import types
+import typing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from runtime.atomic_file import sha256_of, write_text
+from runtime.errors import ArtifactError, ContractError
+
+FORMAT = "cornerrt-contract-1"
+PRECISIONS = ("fp32", "fp16", "int8")
+TARGETS = ("portable", "onnxruntime", "tensorrt-rtx", "tensorrt")
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """One tensor at the artifact's border; a string in ``shape`` names a dynamic dimension."""
+
+    name: str
+    dtype: str
+    shape: tuple[int | str, ...]
+
+
+@dataclass(frozen=True)
+class DecodeParams:
+    """How corners become boxes (CornerNet, section 3.1 and 4.2).
+
+    Attributes:
+        top_k: Corners kept per image and kind, over all classes.
+        nms_kernel: Side of the window in which a corner must be the maximum, in cells.
+        ae_threshold: Largest distance between the embeddings of a pair.
+        num_dets: Rows of the result.
+    """
+
+    top_k: int
+    nms_kernel: int
+    ae_threshold: float
+    num_dets: int
+
+
+@dataclass(frozen=True)
+class ProvenanceStep:
+    """One step of the chain weights -> onnx -> ranges -> engine.
+
+    Attributes:
+        step: "weights", "export", "calibrate" or "build".
+        sha256: Digest of the file that the step used (weights) or read (the others).
+        tool: What did it, with versions, such as "torch 2.13.0, onnx 1.23.2".
+        note: Anything a reader will want to know: training command, range method, image count.
+    """
+
+    step: str
+    sha256: str
+    tool: str
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class ModelContract:
+    """Everything a program must know to run an artifact, without opening it.
+
+    Attributes:
+        name: Name in the detector registry, such as "cornernet-nano".
+        family: "cornernet" (or "centernet"): chooses the decoder of raw maps.
+        size_hw: Height and width of the network's input, in pixels.
+        stride_px: Input pixels per heatmap cell.
+        mean_bgr: Mean subtracted after scaling pixels to [0, 1]; inside the graph.
+        std_bgr: Divisor after that; inside the graph.
+        class_names: Names by class id.
+        decode: Parameters of the in-graph decoder.
+        inputs: Tensors that go in.
+        outputs: Tensors that come out.
+        precision: "fp32", "fp16" or "int8".
+        target: "portable" for an ONNX file, otherwise the runtime the artifact was built for.
+        artifact_sha256: Digest of the artifact that this contract lies beside.
+        provenance: The steps that led here, oldest first.
+    """
+
+    name: str
+    family: str
+    size_hw: tuple[int, int]
+    stride_px: int
+    mean_bgr: tuple[float, float, float]
+    std_bgr: tuple[float, float, float]
+    class_names: tuple[str, ...]
+    decode: DecodeParams
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    precision: str
+    target: str = "portable"
+    artifact_sha256: str = ""
+    provenance: tuple[ProvenanceStep, ...] = field(default_factory=tuple)
+
+    def __post_init__(self) -> None:
+        """Check the few values that the types do not."""
+        if self.precision not in PRECISIONS:
+            raise ContractError(f"precision is {self.precision!r}; expected one of {PRECISIONS}")
+        if self.target not in TARGETS:
+            raise ContractError(f"target is {self.target!r}; expected one of {TARGETS}")
+        if min(self.size_hw) < 1 or self.stride_px < 1:
+            raise ContractError(
+                f"size_hw is {self.size_hw} and stride_px {self.stride_px}; expected positive"
+            )
+
+    def with_step(self, step: ProvenanceStep, **changes: Any) -> ModelContract:
+        """Return a copy with ``changes`` applied and ``step`` added to the provenance."""
+        return dataclasses.replace(self, provenance=(*self.provenance, step), **changes)
+
+
+def contract_path(artifact: Path) -> Path:
+    """Return where the contract of ``artifact`` lies: the same name with ``.json`` added."""
+    return artifact.with_name(artifact.name + ".json")
+
+
+def write_contract(contract: ModelContract, artifact: Path) -> Path:
+    """Write the contract beside a finished artifact, with the artifact's digest filled in.
+
+    Returns:
+        The path written to.
+    """
+    stamped = dataclasses.replace(contract, artifact_sha256=sha256_of(artifact))
+    path = contract_path(artifact)
+    body = {"format": FORMAT, **dataclasses.asdict(stamped)}
+    write_text(path, json.dumps(body, indent=1) + "\n")
+    return path
+
+
+def read_contract(artifact: Path, verify: bool = True) -> ModelContract:
+    """Read the contract beside ``artifact``.
+
+    Args:
+        artifact: The model file, not the JSON.
+        verify: Also compare the artifact's digest with the contract's.
+
+    Raises:
+        ArtifactError: If the artifact is missing.
+        ContractError: If the contract is missing, malformed, or written for another file.
+    """
+    if not artifact.is_file():
+        raise ArtifactError(f"no file at {artifact}; expected a model; build one: make engine")
+    path = contract_path(artifact)
+    try:
+        body = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ContractError(
+            f"no contract at {path}; expected it beside {artifact.name}; build again: make engine"
+        ) from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ContractError(f"{path} is not JSON ({error}); build again: make engine") from None
+    if not isinstance(body, dict) or body.pop("format", None) != FORMAT:
+        raise ContractError(f"{path} does not say format {FORMAT!r}; build again: make engine")
+    contract: ModelContract = _parse(ModelContract, body, path.name)
+    if verify and (got := sha256_of(artifact)) != contract.artifact_sha256:
+        raise ContractError(
+            f"{artifact} has SHA-256 {got[:12]}, its contract expects "
+            f"{contract.artifact_sha256[:12]}; the file changed or is cut short; "
+            "build again: make engine"
+        )
+    return contract
+
+
+def _parse(kind: Any, value: Any, where: str) -> Any:
+    """Turn JSON into ``kind`` (a dataclass, tuple, union or plain type); errors name the key."""
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if dataclasses.is_dataclass(kind) and isinstance(kind, type):
+        return _parse_dataclass(kind, value, where)
+    if origin is tuple:
+        if not isinstance(value, list):
+            raise ContractError(f"{where} is {value!r}; expected a list")
+        kinds = [arguments[0]] * len(value) if arguments[-1] is Ellipsis else list(arguments)
+        if len(kinds) != len(value):
+            raise ContractError(f"{where} has {len(value)} entries; expected {len(kinds)}")
+        pairs = zip(kinds, value, strict=True)
+        return tuple(_parse(k, v, f"{where}[{i}]") for i, (k, v) in enumerate(pairs))
+    allowed = arguments if origin in (typing.Union, types.UnionType) else (kind,)
+    if float in allowed and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if isinstance(value, bool) or not isinstance(value, allowed):
+        names = " or ".join(a.__name__ for a in allowed)
+        raise ContractError(f"{where} is {value!r}; expected {names}")
+    return value
+
+
+def _parse_dataclass(kind: Any, value: Any, where: str) -> Any:
+    """Build a dataclass from a JSON object whose keys must be exactly its fields."""
+    if not isinstance(value, dict):
+        raise ContractError(f"{where} is {value!r}; expected an object")
+    hints = typing.get_type_hints(kind)
+    if unknown := sorted(set(value) - set(hints)):
+        raise ContractError(f"{where} has unknown key {unknown[0]!r}; expected {sorted(hints)}")
+    if missing := sorted(set(hints) - set(value)):
+        raise ContractError(f"{where} lacks key {missing[0]!r}; build again: make engine")
+    return kind(**{k: _parse(hints[k], v, f"{where}:{k}") for k, v in value.items()})

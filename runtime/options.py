@@ -1,0 +1,143 @@
+"""The command line of ``stream.py``, checked before anything is opened."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+from runtime.backends import BACKEND_NAMES
+from runtime.errors import UsageError
+
+BUILD_FOLDER = Path("build")  # where `make engine` leaves its artifacts
+
+
+class CommandParser(argparse.ArgumentParser):
+    """A parser whose complaint is one line, like every other error."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise instead of printing the usage and leaving."""
+        raise UsageError(f"{message}; see: {self.prog} --help")
+
+
+@dataclass(frozen=True)
+class StreamOptions:
+    """What to stream from where to where; see ``build_parser`` for each option.
+
+    Raises:
+        UsageError: On creation, if values contradict each other.
+    """
+
+    camera: str | None
+    video: Path | None
+    images: str | None
+    artifact: Path | None
+    backend: str
+    threads: int
+    score: float
+    max_frames: int | None
+    save: Path | None
+    jsonl: Path | None
+    contact_sheet: Path | None
+    summary_json: Path | None
+    show: bool
+
+    def __post_init__(self) -> None:
+        """Check what argparse cannot."""
+        outputs = {
+            "--save": self.save,
+            "--jsonl": self.jsonl,
+            "--contact-sheet": self.contact_sheet,
+            "--summary-json": self.summary_json,
+        }
+        taken: dict[Path, str] = {}
+        for name, path in (("--video", self.video), ("--artifact", self.artifact)):
+            if path is not None:
+                taken[path.resolve()] = name
+        for name, path in outputs.items():
+            if path is None:
+                continue
+            if path.is_dir():
+                raise UsageError(f"{name} got {path}, a folder; expected a file name")
+            other = taken.setdefault(path.resolve(), name)
+            if other != name:
+                raise UsageError(f"{name} and {other} both name {path}; choose two files")
+        for name, suffix in (("--save", ".mp4"), ("--contact-sheet", ".png")):
+            path = outputs[name]
+            if path is not None and path.suffix.lower() != suffix:
+                raise UsageError(f"{name} got {path}; expected a name that ends in {suffix}")
+
+
+def build_parser() -> CommandParser:
+    """Return the parser of ``stream.py``."""
+    parser = CommandParser(
+        prog="stream.py",
+        description="Find objects in a camera's, video's or folder's pictures, live.",
+    )
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--camera", metavar="INDEX", type=_camera, help="0, 1 or /dev/video0")
+    source.add_argument("--video", metavar="FILE", type=Path)
+    source.add_argument("--images", metavar="DIR", help="a folder, or a pattern such as 'a/*.png'")
+    parser.add_argument(
+        "--artifact",
+        metavar="PATH",
+        type=Path,
+        help=f"model to run; default: the newest in {BUILD_FOLDER}/ that can run here",
+    )
+    parser.add_argument("--backend", choices=BACKEND_NAMES, default="auto")
+    parser.add_argument(
+        "--threads", type=_count, default=0, metavar="N", help="CPU threads; default: all cores"
+    )
+    parser.add_argument(
+        "--score", type=_score, default=0.3, metavar="X", help="lowest score, 0 to 1; default 0.3"
+    )
+    parser.add_argument("--max-frames", type=_positive, metavar="N", help="stop after N pictures")
+    parser.add_argument("--save", metavar="OUT.mp4", type=Path, help="annotated video")
+    parser.add_argument("--jsonl", metavar="OUT.jsonl", type=Path, help="one line per picture")
+    parser.add_argument(
+        "--contact-sheet", metavar="OUT.png", type=Path, help="evenly spaced pictures in a grid"
+    )
+    parser.add_argument(
+        "--summary-json", metavar="OUT.json", type=Path, help="the final figures, for programs"
+    )
+    parser.add_argument("--show", action="store_true", help="open a window; q or Escape quits")
+    return parser
+
+
+def parse_options(arguments: Sequence[str] | None = None) -> StreamOptions:
+    """Parse and check a command line; None means the process's own.
+
+    Raises:
+        UsageError: If it makes no sense.
+    """
+    return StreamOptions(**vars(build_parser().parse_args(arguments)))
+
+
+def _camera(text: str) -> str:
+    if not text.isdecimal() and not text.startswith("/dev/"):
+        raise argparse.ArgumentTypeError(f"got {text!r}; expected an index or a /dev path")
+    return text
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"got {text!r}; expected a whole number from 0")
+    return int(text)
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"got {text!r}; expected a whole number from 1")
+    return int(text)
+
+
+def _score(text: str) -> float:
+    try:
+        score = float(text)
+    except ValueError:
+        score = -1.0
+    if not 0.0 <= score <= 1.0:
+        raise argparse.ArgumentTypeError(f"got {text!r}; expected a number from 0 to 1")
+    return score

@@ -1,0 +1,206 @@
+"""Capture, inference and presentation, each in its own thread, joined by bounded buffers.
+
+Presentation runs in the calling thread, since window systems insist on the main one. Frames are
+handed over, never copied. The first error stops all three and reaches the caller.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from runtime.backends import Backend
+from runtime.drawing import draw_detections
+from runtime.errors import SourceError
+from runtime.frame_buffer import DropPolicy, FrameBuffer
+from runtime.frames import Frame, FrameResult
+from runtime.geometry import Letterbox
+from runtime.postprocess import PostprocessOptions, detections_from_raw
+from runtime.preprocess import letterbox_image
+from runtime.sinks import Sink
+from runtime.sources import Source, stall_message
+from runtime.timing import StageSummary, StageTimes
+
+# Enough that no stage waits for another's usual jitter; more would only make a live frame older.
+CAPACITY = {DropPolicy.BLOCK: 4, DropPolicy.LATEST: 1}
+JOIN_TIMEOUT_S = 1.0  # a camera driver can hang in a read: leave it behind rather than hang too
+
+
+@dataclass(frozen=True)
+class StreamSummary:
+    """What a finished stream did.
+
+    Attributes:
+        frames: Pictures presented.
+        dropped: Pictures that a live source delivered and nobody had time for.
+        detections: Boxes found, over all pictures.
+        seconds: From the start of capture to the last presentation.
+        stages: Times by stage: ``capture`` (waiting for the source), ``letterbox``, ``network``,
+            ``postprocess``, ``draw``, ``publish`` (all sinks), and ``age``, from capture to drawn.
+    """
+
+    frames: int
+    dropped: int
+    detections: int
+    seconds: float
+    stages: dict[str, StageSummary]
+
+    @property
+    def frames_per_second(self) -> float:
+        """Pictures presented per second of wall time."""
+        return self.frames / self.seconds if self.seconds > 0 else 0.0
+
+
+class Pipeline:
+    """Moves pictures from a source through a backend to sinks. Runs once.
+
+    Args:
+        source: Closed at the end.
+        backend: Open; stays open.
+        sinks: Get every result; stay open.
+        options: What to keep of the network's boxes.
+        max_frames: Stop after so many pictures; None for no limit.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        backend: Backend,
+        sinks: Sequence[Sink],
+        options: PostprocessOptions,
+        max_frames: int | None = None,
+    ) -> None:
+        self._source = source
+        self._backend = backend
+        self._sinks = sinks
+        self._options = options
+        self._max_frames = max_frames
+        policy = DropPolicy.LATEST if source.is_live else DropPolicy.BLOCK
+        self._frames: FrameBuffer[tuple[Frame, float]] = FrameBuffer(CAPACITY[policy], policy)
+        # Pictures are dropped in one place only, before the network's work was spent on them.
+        self._results: FrameBuffer[FrameResult] = FrameBuffer(CAPACITY[policy], DropPolicy.BLOCK)
+        self._stop_requested = False
+        self._errors: list[BaseException] = []
+
+    @property
+    def dropped(self) -> int:
+        """Pictures lost so far because the network was busy."""
+        return self._frames.dropped
+
+    def request_stop(self) -> None:
+        """End as if the source had ended; may be called from a signal handler or any thread."""
+        self._stop_requested = True  # no lock: a handler may interrupt its holder
+
+    def run(self, on_frame: Callable[[FrameResult], None] | None = None) -> StreamSummary:
+        """Stream until the source ends, ``max_frames`` are done, or ``request_stop``.
+
+        Args:
+            on_frame: Called after each presentation, in the calling thread.
+
+        Raises:
+            CornerRTError: The first error of any thread, after what was under way was presented.
+        """
+        started_ns = time.perf_counter_ns()
+        threads = [
+            threading.Thread(target=self._guard, args=(work,), name=name, daemon=True)
+            for name, work in (("capture", self._capture), ("inference", self._infer))
+        ]
+        for thread in threads:
+            thread.start()
+        try:
+            times, frames, detections = self._present(on_frame)
+            seconds = (time.perf_counter_ns() - started_ns) / 1e9
+        finally:
+            self.request_stop()
+            self._results.cancel()
+            for thread in threads:
+                thread.join(JOIN_TIMEOUT_S)
+        if self._errors:
+            raise self._errors[0]
+        return StreamSummary(frames, self.dropped, detections, seconds, times.summary())
+
+    def _guard(self, work: Callable[[], None]) -> None:
+        """Run a thread's work and keep its error for the caller."""
+        try:
+            work()
+        except BaseException as error:
+            self._errors.append(error)
+
+    def _capture(self) -> None:
+        try:
+            while not self._stop_requested:
+                started_ns = time.perf_counter_ns()
+                frame = self._source.read()
+                if frame is None or not self._frames.put((frame, _milliseconds_since(started_ns))):
+                    return
+        finally:
+            self._frames.close()
+            self._source.close()
+
+    def _infer(self) -> None:
+        canvas = np.empty((1, *self._backend.contract.size_hw, 3), np.uint8)
+        frames = 0
+        try:
+            while self._max_frames is None or frames < self._max_frames:
+                captured = self._next_frame(frames)
+                if captured is None or not self._results.put(self._detect(*captured, canvas)):
+                    return
+                frames += 1
+        finally:
+            self._frames.cancel()
+            self._results.close()
+
+    def _next_frame(self, frames: int) -> tuple[Frame, float] | None:
+        timeout_s = self._source.stall_timeout_s
+        try:
+            return self._frames.get(timeout_s)
+        except TimeoutError:
+            message = stall_message(self._source.name, timeout_s or 0.0, frames + self.dropped)
+            raise SourceError(message) from None
+
+    def _detect(self, frame: Frame, capture_ms: float, canvas: np.ndarray) -> FrameResult:
+        """Run the network on one picture; ``canvas`` (1, H, W, 3) is only used meanwhile."""
+        started_ns = time.perf_counter_ns()
+        letterbox = Letterbox.fit(frame.image.shape[:2], self._backend.contract.size_hw)
+        letterbox_image(frame.image, letterbox, out=canvas[0])
+        letterbox_ms = _milliseconds_since(started_ns)
+        outputs = self._backend.infer(canvas)
+        network_ms = self._backend.network_ms
+        started_ns = time.perf_counter_ns()
+        detections = detections_from_raw(outputs, letterbox, self._options)
+        times_ms = {
+            "capture": capture_ms,
+            "letterbox": letterbox_ms,
+            "network": network_ms,
+            "postprocess": _milliseconds_since(started_ns),
+        }
+        return FrameResult(frame, detections, times_ms)
+
+    def _present(
+        self, on_frame: Callable[[FrameResult], None] | None
+    ) -> tuple[StageTimes, int, int]:
+        times, frames, detections = StageTimes(), 0, 0
+        names = self._backend.contract.class_names
+        while (result := self._results.get()) is not None:
+            started_ns = time.perf_counter_ns()
+            draw_detections(result.frame.image, result.detections, names)
+            result.times_ms["draw"] = _milliseconds_since(started_ns)
+            result.times_ms["age"] = (time.monotonic_ns() - result.frame.captured_ns) / 1e6
+            started_ns = time.perf_counter_ns()
+            for sink in self._sinks:
+                sink.publish(result)
+            result.times_ms["publish"] = _milliseconds_since(started_ns)
+            times.record(result.times_ms)
+            frames += 1
+            detections += len(result.detections)
+            if on_frame is not None:
+                on_frame(result)
+        return times, frames, detections
+
+
+def _milliseconds_since(started_ns: int) -> float:
+    return (time.perf_counter_ns() - started_ns) / 1e6

@@ -1,0 +1,100 @@
+"""From the network's outputs to detections on the original image."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from runtime.detections import Detections
+from runtime.errors import UsageError
+from runtime.geometry import Letterbox
+from runtime.suppression import NmsMethod, soft_nms
+
+
+@dataclass(frozen=True)
+class PostprocessOptions:
+    """What to keep of the network's boxes; the defaults suit a live picture.
+
+    Attributes:
+        score_threshold: Lowest score shown, before and after suppression, in [0, 1].
+        method: How the score of an overlapping box of the same class falls.
+        iou_threshold: Overlap above which hard and linear suppression act.
+        sigma: Width of the Gaussian suppression; 0.5 is the published value.
+        max_detections: Most boxes per image; 100 is the published value.
+
+    Raises:
+        UsageError: On creation, if a value is out of range.
+    """
+
+    score_threshold: float = 0.3
+    method: NmsMethod = NmsMethod.GAUSSIAN
+    iou_threshold: float = 0.5
+    sigma: float = 0.5
+    max_detections: int = 100
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        if not 0.0 <= self.score_threshold <= 1.0:
+            raise UsageError(f"score threshold is {self.score_threshold}; expected 0 to 1")
+        if not 0.0 <= self.iou_threshold <= 1.0:
+            raise UsageError(f"IoU threshold is {self.iou_threshold}; expected 0 to 1")
+        if not self.sigma > 0.0:
+            raise UsageError(f"sigma is {self.sigma}; expected a positive number")
+        if self.max_detections < 1:
+            raise UsageError(f"max detections is {self.max_detections}; expected at least 1")
+
+
+def detections_from_raw(
+    outputs: Mapping[str, np.ndarray], letterbox: Letterbox, options: PostprocessOptions
+) -> Detections:
+    """Turn one image's outputs into detections, best first.
+
+    Suppression runs on image pixels, per class, as in the published test code.
+
+    Args:
+        outputs: ``boxes`` float32 (1, D, 4) in network pixels, ``scores`` float32 (1, D) with -1
+            for an empty slot, ``class_ids`` int32 (1, D); other entries are ignored.
+        letterbox: How the image was placed on the network's canvas.
+        options: What to keep.
+
+    Returns:
+        At most ``options.max_detections``; boxes that lie in the border alone are gone.
+    """
+    boxes, scores = outputs["boxes"][0], outputs["scores"][0]
+    # An empty slot holds -1, so a threshold of 0 must not mean "all slots"; NaN fails both tests.
+    wanted = np.flatnonzero((scores >= options.score_threshold) & (scores >= 0.0))
+    if wanted.size == 0:
+        return Detections.empty()
+    boxes = letterbox.to_image(boxes[wanted])
+    rows = np.column_stack([boxes, scores[wanted]])
+    class_ids = outputs["class_ids"][0][wanted]
+    real = (rows[:, 2] > rows[:, 0]) & (rows[:, 3] > rows[:, 1])
+    return _best(_suppress_per_class(rows[real], class_ids[real], options), options)
+
+
+def _suppress_per_class(
+    rows: np.ndarray, class_ids: np.ndarray, options: PostprocessOptions
+) -> Detections:
+    """Run soft-NMS within each class; ``rows`` float32 (N, 5) is x1 y1 x2 y2 score."""
+    kept, kept_ids = [np.zeros((0, 5), np.float32)], [np.zeros(0, np.int32)]
+    for class_id in np.unique(class_ids):
+        kept.append(
+            soft_nms(
+                rows[class_ids == class_id],
+                options.method,
+                options.iou_threshold,
+                options.sigma,
+                options.score_threshold,
+            )
+        )
+        kept_ids.append(np.full(len(kept[-1]), class_id, np.int32))
+    survivors = np.concatenate(kept)
+    return Detections(survivors[:, :4], survivors[:, 4], np.concatenate(kept_ids))
+
+
+def _best(found: Detections, options: PostprocessOptions) -> Detections:
+    """Return the highest scores first, at most as many as asked for."""
+    order = np.argsort(-found.scores, kind="stable")[: options.max_detections]
+    return Detections(found.boxes_xyxy[order], found.scores[order], found.class_ids[order])

@@ -1,0 +1,89 @@
+"""Tests of detectors/registry.py."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from detectors.heads import MAP_NAMES
+from detectors.registry import DETECTORS, build_detector, check_size, find_spec
+from runtime.errors import UsageError
+from tests.detectors.golden_networks import read_state, shapes_of
+
+STATES = {
+    "cornernet-hourglass104": ("lite_cornernet", 80),
+    "cornernet-squeeze": ("squeeze", 80),
+    "cornernet-nano": ("nano_6_classes", 6),
+}
+
+
+def test_every_detector_has_a_golden_state():
+    assert set(STATES) == set(DETECTORS)
+
+
+@pytest.mark.parametrize("name", STATES)
+def test_keys_and_shapes(name):
+    golden, num_classes = STATES[name]
+    with torch.device("meta"):
+        model = build_detector(name, num_classes)
+    assert shapes_of(model) == {key: row[0] for key, row in read_state(golden).items()}
+
+
+def test_default_is_the_classes_of_coco():
+    with torch.device("meta"):
+        model = build_detector("cornernet-nano")
+    assert model.heads["tl_heat"][-1].out_channels == 80
+    assert model.training
+
+
+@pytest.mark.parametrize("name", DETECTORS)
+def test_maps_have_the_size_that_the_spec_promises(name):
+    spec = find_spec(name)
+    height, width = spec.default_size_hw
+    width += spec.size_divisor
+    with torch.device("meta"):  # shapes alone: nothing is computed
+        maps = build_detector(name, 3).eval()(torch.empty(2, 3, height, width))
+    cells = tuple((side + spec.size_remainder) // spec.stride_px for side in (height, width))
+    assert tuple(maps) == MAP_NAMES
+    assert all(value.shape[2:] == cells for value in maps.values())
+
+
+@pytest.mark.parametrize("name", DETECTORS)
+def test_default_sizes_and_one_step_more_are_accepted(name):
+    spec = find_spec(name)
+    check_size(name, spec.default_size_hw)
+    check_size(name, (spec.size_divisor - spec.size_remainder,) * 2)
+
+
+@pytest.mark.parametrize(
+    ("name", "size_hw", "message"),
+    [
+        ("cornernet-squeeze", (512, 511), "height 512; expected a multiple of 128 less 1; use 511"),
+        ("cornernet-squeeze", (511, 600), "width 600; expected a multiple of 128 less 1; use 639"),
+        ("cornernet-hourglass104", (0, 511), "height 0; .* use 127"),
+        ("cornernet-hourglass104", (-1, 511), "height -1; .* use 127"),
+        ("cornernet-nano", (256, 250), "width 250; expected a multiple of 32; use 256"),
+        ("cornernet-nano", (-32, 256), "height -32; .* use 32"),
+        ("cornernet-nano", (0, 256), "height 0; .* use 32"),
+    ],
+)
+def test_sizes_that_do_not_fit_are_refused(name, size_hw, message):
+    with pytest.raises(UsageError, match=f"{name} got {message}"):
+        check_size(name, size_hw)
+
+
+@pytest.mark.parametrize("call", [find_spec, build_detector, lambda name: check_size(name, (1, 1))])
+def test_unknown_model_lists_those_that_exist(call):
+    with pytest.raises(UsageError, match=r"'yolo'.*cornernet-nano, cornernet-squeeze"):
+        call("yolo")
+
+
+def test_decoding_follows_the_published_configurations():
+    decodes = {name: find_spec(name).decode for name in STATES}
+    assert decodes["cornernet-hourglass104"].top_k == 100
+    assert decodes["cornernet-hourglass104"].num_dets == 1000
+    assert decodes["cornernet-squeeze"].top_k == 20
+    assert decodes["cornernet-squeeze"].num_dets == 100
+    for decode in decodes.values():
+        assert (decode.nms_kernel, decode.ae_threshold) == (3, 0.5)
+        assert decode.num_dets <= decode.top_k**2

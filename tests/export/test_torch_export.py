@@ -1,0 +1,68 @@
+"""Tests of tracing: the custom node, its attributes, and modules that cannot be traced."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from onnx import helper
+from torch import Tensor, nn
+
+from detectors.heads import MAP_NAMES
+from export.functions import corner_pool_attributes, is_corner_pool
+from export.onnx_graph import load_model, module_of
+from export.surgery import keep_outputs
+from export.torch_export import export_module
+from export.wrapper import DeployModule, Normalisation
+from runtime.contract import DecodeParams
+from runtime.errors import ExportError
+
+
+class BranchesOnPixels(nn.Module):
+    """A detector that torch cannot trace."""
+
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        if images.sum() > 0:
+            images = images + 1
+        return dict.fromkeys(MAP_NAMES, images)
+
+
+def test_corner_pool_is_one_node_with_its_attributes(nano_onnx: Path) -> None:
+    model = load_model(nano_onnx)
+    nodes = [node for node in model.graph.node if is_corner_pool(node)]
+    found = []
+    for node in nodes:
+        values = {a.name: helper.get_attribute_value(a) for a in node.attribute}
+        direction = values["direction"].decode()
+        want = corner_pool_attributes(direction)
+        assert {k: v.decode() if isinstance(v, bytes) else v for k, v in values.items()} == want
+        found.append((module_of(node), direction))
+    assert found == [
+        ("tl_module", "top"),
+        ("tl_module", "left"),
+        ("br_module", "bottom"),
+        ("br_module", "right"),
+    ]
+    assert len(model.functions) == 1
+
+
+def test_raw_maps_keep_their_names_inside_the_graph(nano_onnx: Path) -> None:
+    model = keep_outputs(load_model(nano_onnx), MAP_NAMES)
+    assert [value.name for value in model.graph.output] == list(MAP_NAMES)
+    assert not [node for node in model.graph.node if module_of(node) == "decode"]
+
+
+def test_weights_keep_the_names_of_the_state_dict(nano_onnx: Path, nano_weights: Path) -> None:
+    names = {tensor.name for tensor in load_model(nano_onnx).graph.initializer}
+    assert {"stem.0.conv.weight", "stem.0.conv.bias", "heads.br_off.1.bias"} <= names
+    assert not [name for name in names if name.startswith("detector.")]
+
+
+def test_untraceable_detector_is_an_export_error() -> None:
+    normalisation = Normalisation((0.0,) * 3, (1.0,) * 3)
+    module = DeployModule(BranchesOnPixels(), normalisation, DecodeParams(4, 3, 0.5, 4)).eval()
+    with pytest.raises(ExportError, match="torch cannot trace the model at 8x16") as caught:
+        export_module(module, (8, 16))
+    assert "\n" not in str(caught.value)
+    assert torch.is_grad_enabled()

@@ -1,0 +1,117 @@
+"""The JSON beside every artifact: a round trip, and every way in which it can be wrong."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from runtime.contract import (
+    ProvenanceStep,
+    contract_path,
+    read_contract,
+    write_contract,
+)
+from runtime.errors import ArtifactError, ContractError
+from tests.builders import TINY_CONTRACT
+
+
+@pytest.fixture
+def artifact(tmp_path: Path) -> Path:
+    path = tmp_path / "tiny.onnx"
+    path.write_bytes(b"model")
+    write_contract(TINY_CONTRACT, path)
+    return path
+
+
+def edit(artifact: Path, change: Callable[[dict[str, Any]], None]) -> None:
+    path = contract_path(artifact)
+    body = json.loads(path.read_text())
+    change(body)
+    path.write_text(json.dumps(body))
+
+
+def test_what_is_written_is_read(artifact: Path) -> None:
+    step = ProvenanceStep("export", "ab" * 32, "torch 2.13.0", "why")
+    contract = TINY_CONTRACT.with_step(step, precision="int8")
+    write_contract(contract, artifact)
+    read = read_contract(artifact)
+    assert dataclasses.replace(read, artifact_sha256="") == contract
+    assert read.precision == "int8"
+    assert read.provenance == (step,)
+    assert len(read.artifact_sha256) == 64
+
+
+def test_with_step_leaves_the_original_alone() -> None:
+    TINY_CONTRACT.with_step(ProvenanceStep("build", "", ""))
+    assert TINY_CONTRACT.provenance == ()
+
+
+def test_the_contract_lies_beside_the_artifact() -> None:
+    assert contract_path(Path("a/b.int8.onnx")) == Path("a/b.int8.onnx.json")
+
+
+def test_a_missing_artifact_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ArtifactError, match=r"no file at .*gone\.onnx; .*make engine"):
+        read_contract(tmp_path / "gone.onnx")
+
+
+def test_a_missing_contract_is_named(artifact: Path) -> None:
+    contract_path(artifact).unlink()
+    with pytest.raises(ContractError, match=r"no contract at .*tiny\.onnx\.json"):
+        read_contract(artifact)
+
+
+def test_a_changed_artifact_is_refused_unless_told(artifact: Path) -> None:
+    artifact.write_bytes(b"mod")
+    with pytest.raises(ContractError, match="cut short"):
+        read_contract(artifact)
+    assert read_contract(artifact, verify=False).name == "tiny"
+
+
+@pytest.mark.parametrize(
+    "text", [b"", b"{", b"\xff\xfe\x00", b"[]", b"3", b"null", b'{"format": "other"}']
+)
+def test_what_is_no_contract_is_refused(artifact: Path, text: bytes) -> None:
+    contract_path(artifact).write_bytes(text)
+    with pytest.raises(ContractError, match="build again"):
+        read_contract(artifact)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda b: b.pop("stride_px"), "lacks key 'stride_px'"),
+        (lambda b: b.update(strid_px=4), "unknown key 'strid_px'"),
+        (lambda b: b["decode"].pop("top_k"), "decode lacks key 'top_k'"),
+        (lambda b: b["inputs"][0].update(type="x"), r"inputs\[0\] has unknown key 'type'"),
+        (lambda b: b.update(stride_px="4"), "stride_px is '4'; expected int"),
+        (lambda b: b.update(stride_px=4.5), "stride_px is 4.5; expected int"),
+        (lambda b: b.update(stride_px=True), "stride_px is True; expected int"),
+        (lambda b: b.update(size_hw=[64]), "size_hw has 1 entries; expected 2"),
+        (lambda b: b.update(size_hw=64), "size_hw is 64; expected a list"),
+        (lambda b: b.update(size_hw=[0, 64]), "expected positive"),
+        (lambda b: b.update(class_names=["a", 3]), r"class_names\[1\] is 3; expected str"),
+        (lambda b: b.update(decode=[]), "decode is .*; expected an object"),
+        (lambda b: b.update(precision="fp8"), "precision is 'fp8'"),
+        (lambda b: b.update(target="tpu"), "target is 'tpu'"),
+        (lambda b: b["outputs"][0].update(shape=["N", 3.5]), "expected int or str"),
+    ],
+)
+def test_wrong_keys_and_values_are_named(
+    artifact: Path, change: Callable[[dict[str, Any]], None], message: str
+) -> None:
+    edit(artifact, change)
+    with pytest.raises(ContractError, match=message):
+        read_contract(artifact)
+
+
+def test_whole_numbers_may_stand_for_floats(artifact: Path) -> None:
+    edit(artifact, lambda b: b.update(mean_bgr=[0, 1, 0]))
+    mean = read_contract(artifact).mean_bgr
+    assert mean == (0.0, 1.0, 0.0)
+    assert all(isinstance(value, float) for value in mean)
