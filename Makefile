@@ -56,9 +56,9 @@ train: $(SHAPES)/train/annotations.json ## Train cornernet-nano on Shapes; conti
 	  --steps 8000 --batch 8 --vertical-flip --seed 1 $(if $(RESUME),--resume)
 
 .PHONY: evaluate
-evaluate: engine $(SHAPES)/val/annotations.json ## Average precision of an engine on Shapes
-	$(PY) -m detectors.evaluate --data $(SHAPES)/val --artifact \
-	  "$$($(PY) -m export.build_engine --onnx $(STEM)-$(PRECISION).onnx --target $(TARGET) --print-out)"
+evaluate: $(SHAPES)/val/annotations.json ## Average precision of an engine on Shapes
+	@$(MAKE) --no-print-directory engine
+	$(PY) -m detectors.evaluate --data $(SHAPES)/val --artifact $$(cat $(STEM)-$(PRECISION).engine-path)
 
 # --- export -> (calibrate) -> build, as rules over files: an unchanged step is not repeated.
 # The option files change only when an option does, so that a new WEIGHTS or CALIB rebuilds.
@@ -78,21 +78,48 @@ $(STEM)-fp16.onnx: $(EXPORT_INPUTS)
 	$(EXPORT) --precision fp16
 
 CALIB_INPUT = $(if $(filter $(SHAPES)/calibration,$(CALIB)),$(CALIB)/annotations.json)
+CALIBRATE = $(PY) -m calibration.calibrate --onnx $< --images $(CALIB) \
+	--max-images $(CALIB_IMAGES) --out $@
 $(STEM)-int8.onnx: $(STEM)-fp32.onnx $(STEM).calib-option $(CALIB_INPUT)
-	$(PY) -m calibration.calibrate --onnx $< --images $(CALIB) --max-images $(CALIB_IMAGES) --out $@
+	$(CALIBRATE)
+# For a GPU, what is not INT8 is FP16.
+$(STEM)-int8-gpu.onnx: $(STEM)-fp32.onnx $(STEM).calib-option $(CALIB_INPUT)
+	$(CALIBRATE) --base fp16
 
-$(STEM)-$(PRECISION).onnxruntime.onnx: $(STEM)-$(PRECISION).onnx
-	$(PY) -m export.build_engine --onnx $< --target onnxruntime --out $@
-$(STEM)-$(PRECISION).tensorrt-rtx.engine: $(STEM)-$(PRECISION).onnx
-	$(PY) -m export.build_engine --onnx $< --target tensorrt-rtx --out $@
+BUILD_ENGINE = $(PY) -m export.build_engine --onnx $< --out $@
+$(STEM)-%.onnxruntime.onnx: $(STEM)-%.onnx
+	$(BUILD_ENGINE) --target onnxruntime
+$(STEM)-int8.tensorrt-rtx.engine: $(STEM)-int8-gpu.onnx
+	$(BUILD_ENGINE) --target tensorrt-rtx
+$(STEM)-%.tensorrt-rtx.engine: $(STEM)-%.onnx
+	$(BUILD_ENGINE) --target tensorrt-rtx
+
+ENDING_onnxruntime := onnxruntime.onnx
+ENDING_tensorrt-rtx := tensorrt-rtx.engine
 
 .PHONY: engine
 engine: $(READY) ## Build an engine: MODEL= WEIGHTS= PRECISION=fp32|fp16|int8 SIZE=HxW TARGET=
-	@true
+	@target=$$($(PY) -m export.choose_target $(TARGET)) && $(MAKE) --no-print-directory engine-for CHOSEN=$$target
 
+.PHONY: engine-for
+engine-for: $(STEM)-$(PRECISION).$(ENDING_$(CHOSEN))
+	@echo $< > $(STEM)-$(PRECISION).engine-path
+	@echo "engine: $<"
+
+# --- the demo: everything above, on a clip of moving shapes
 .PHONY: demo
-demo: $(READY) ## From the shipped weights to boxes on a video, in build/demo/
-	@true
+demo: $(READY) $(DEMO)/clip.mp4 $(SHAPES)/val/annotations.json ## From the shipped weights to boxes on a video, in build/demo/
+	@$(MAKE) --no-print-directory engine-for MODEL=cornernet-nano SIZE=256x256 PRECISION=fp32 CHOSEN=onnxruntime
+	@$(MAKE) --no-print-directory engine-for MODEL=cornernet-nano SIZE=256x256 PRECISION=int8 CHOSEN=onnxruntime
+	$(PY) runtime/stream.py --video $(DEMO)/clip.mp4 --artifact $(DEMO_STEM)-int8.onnxruntime.onnx \
+	  --save $(DEMO)/annotated.mp4 --jsonl $(DEMO)/detections.jsonl \
+	  --contact-sheet $(DEMO)/contact_sheet.png --summary-json $(DEMO)/stream.json
+	$(PY) -m benchmarks.demo_summary --folder $(DEMO) --val $(SHAPES)/val \
+	  --fp32 $(DEMO_STEM)-fp32.onnxruntime.onnx --int8 $(DEMO_STEM)-int8.onnxruntime.onnx
+
+DEMO_STEM := $(BUILD)/cornernet-nano-256x256
+$(DEMO)/clip.mp4: | $(READY)
+	$(PY) -m detectors.shapes --clip $@ --seed 3
 
 # --- checks
 .PHONY: test test-slow test-all lint format

@@ -28,7 +28,16 @@ import numpy as np
 
 from detectors.shapes_clip import ClipSpec, write_clip
 from detectors.shapes_drawing import CLASS_NAMES
-from detectors.shapes_scene import SceneSpec, Truth, add_camera_noise, random_scene, render
+from detectors.shapes_scene import (
+    CROWDED,
+    NORMAL,
+    Crowding,
+    SceneSpec,
+    Truth,
+    add_camera_noise,
+    random_scene,
+    render,
+)
 from runtime.atomic_file import write_text
 from runtime.errors import DatasetError, UsageError, run_command
 
@@ -47,17 +56,20 @@ class ShapesSpec:
         images: How many.
         seed: Seed of the whole set.
         workers: Processes that draw side by side.
+        crowding: How many objects, and how hidden.
     """
 
     images: int
     seed: int
     workers: int = 1
+    crowding: Crowding = NORMAL
 
 
-def make_image(seed: int, index: int) -> tuple[np.ndarray, Truth]:
+def make_image(seed: int, index: int, crowding: Crowding = NORMAL) -> tuple[np.ndarray, Truth]:
     """Return image ``index`` of the set ``seed``: uint8 (H, W, 3) BGR, and what is on it."""
     rng = np.random.default_rng([seed, index])
-    spec = SceneSpec(IMAGE_SIZES_HW[rng.integers(len(IMAGE_SIZES_HW))])
+    image_hw = IMAGE_SIZES_HW[rng.integers(len(IMAGE_SIZES_HW))]
+    spec = SceneSpec(image_hw, crowding=crowding)
     image, truth = render(random_scene(rng, spec))
     return add_camera_noise(rng, image), truth
 
@@ -83,7 +95,7 @@ def write_dataset(
     (folder / ANNOTATIONS).unlink(missing_ok=True)
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
-    write = partial(_write_image, folder / IMAGES, spec.seed)
+    write = partial(_write_image, folder / IMAGES, spec)
     # Not forked: a copy of a process in which OpenCV has started threads can wait for ever.
     spawn = multiprocessing.get_context("spawn")
     with contextlib.ExitStack() as stack:
@@ -100,10 +112,10 @@ def write_dataset(
     return folder / ANNOTATIONS
 
 
-def _write_image(folder: Path, seed: int, index: int) -> tuple[dict[str, Any], Truth]:
+def _write_image(folder: Path, spec: ShapesSpec, index: int) -> tuple[dict[str, Any], Truth]:
     """Draw and store one image; returns its COCO record and truth."""
     cv2.setNumThreads(1)  # processes share the cores already
-    image, truth = make_image(seed, index)
+    image, truth = make_image(spec.seed, index, spec.crowding)
     name = f"{index:06d}.jpg"
     if not cv2.imwrite(str(folder / name), image, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]):
         raise DatasetError(f"cannot write {folder / name}; expected a writable folder with space")
@@ -148,6 +160,9 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--out", type=Path, help="folder for images/ and annotations.json")
     parser.add_argument("--images", type=int, default=500, help="number of images")
+    parser.add_argument(
+        "--crowded", action="store_true", help="up to 9 objects, half hidden (else 6, a third)"
+    )
     parser.add_argument("--clip", type=Path, help="write a video with moving shapes instead")
     parser.add_argument("--seconds", type=float, default=10.0, help="length of the clip")
     parser.add_argument("--seed", type=int, default=1, help="same seed, same pictures")
@@ -172,7 +187,8 @@ def _run(options: argparse.Namespace) -> int:
     if options.images < 1 or options.workers < 1:
         raise UsageError(f"got {options.images} images, {options.workers} workers; expected >= 1")
     report = _progress(options.images) if sys.stderr.isatty() else None
-    spec = ShapesSpec(options.images, options.seed, options.workers)
+    crowding = CROWDED if options.crowded else NORMAL
+    spec = ShapesSpec(options.images, options.seed, options.workers, crowding)
     print(f"{write_dataset(options.out, spec, report)}: {options.images} images")
     return 0
 

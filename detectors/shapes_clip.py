@@ -72,7 +72,7 @@ def clip_frames(spec: ClipSpec) -> Iterator[tuple[np.ndarray, Truth]]:
             motion.at(shape, seconds, spec.image_hw)
             for shape, motion in zip(scene.shapes, motions, strict=True)
         )
-        yield render(Scene(scene.background, moved))
+        yield render(dataclasses.replace(scene, shapes=moved))
 
 
 def write_clip(path: Path, spec: ClipSpec) -> Path:
@@ -107,7 +107,7 @@ def _start_scene(spec: ClipSpec, number: int) -> tuple[Scene, list[_Motion]]:
     rng = np.random.default_rng([spec.seed, number])
     # As large in the network's view as on the training images, whose longest side is 256.
     smallest = 12.0 * max(spec.image_hw) / 256 * 1.3
-    scene = random_scene(rng, SceneSpec(spec.image_hw, 9, smallest, 0.6))
+    scene = random_scene(rng, SceneSpec(spec.image_hw, smallest, 0.6))
     speed = max(spec.image_hw) / CROSSING_S
     motions = [
         _Motion(

@@ -17,14 +17,31 @@ from detectors.shapes_drawing import (
     random_shape,
 )
 
-# An object hidden more than this is not asked for: nobody could say where it ends.
-MIN_VISIBLE_SHARE = 0.5
 MIN_VISIBLE_SIDE_PX = 8
 # Exponent on the even draw of the logarithm of the size: below 1 favours large objects a little.
 SIZE_SKEW = 0.75
-# How often a new object is one more of the class beside it, partly covering it.
-CROWD_CHANCE = 0.45
 PLACING_TRIES = 6
+
+
+@dataclass(frozen=True)
+class Crowding:
+    """How much objects get in each other's way.
+
+    Attributes:
+        max_objects: Largest number of objects on an image.
+        same_class_chance: How often a new object is one more of the class beside it, partly
+            covering it.
+        min_visible_share: Share of an object's area that must stay visible: of less, nobody
+            could say where it ends.
+    """
+
+    max_objects: int
+    same_class_chance: float
+    min_visible_share: float
+
+
+NORMAL = Crowding(max_objects=6, same_class_chance=0.4, min_visible_share=0.65)
+CROWDED = Crowding(max_objects=9, same_class_chance=0.45, min_visible_share=0.5)
 
 
 @dataclass(frozen=True)
@@ -33,15 +50,15 @@ class SceneSpec:
 
     Attributes:
         image_hw: Height and width in pixels.
-        max_objects: Largest number of objects.
         min_size_px: Smallest longest side of an object.
         max_share: Longest side of the largest object, as a share of the shorter image side.
+        crowding: How many objects there are, and how much of each is hidden.
     """
 
     image_hw: tuple[int, int]
-    max_objects: int = 9
     min_size_px: float = 12.0
     max_share: float = 0.9
+    crowding: Crowding = NORMAL
 
 
 @dataclass(frozen=True)
@@ -50,6 +67,7 @@ class Scene:
 
     background: np.ndarray
     shapes: tuple[Shape, ...]
+    min_visible_share: float = NORMAL.min_visible_share
 
 
 @dataclass(frozen=True)
@@ -69,16 +87,19 @@ class Truth:
 
 def random_scene(rng: np.random.Generator, spec: SceneSpec) -> Scene:
     """Compose a scene; every object stays visible enough to be found."""
-    ownership = _Ownership(spec.image_hw)
+    crowding = spec.crowding
+    ownership = _Ownership(spec.image_hw, crowding.min_visible_share)
     shapes: list[Shape] = []
-    for _ in range(rng.integers(1, spec.max_objects + 1)):
-        neighbour = shapes[-1] if shapes and rng.uniform() < CROWD_CHANCE else None
+    for _ in range(rng.integers(1, crowding.max_objects + 1)):
+        beside = shapes and rng.uniform() < crowding.same_class_chance
+        neighbour = shapes[-1] if beside else None
         for _ in range(PLACING_TRIES):
             shape = _beside(rng, neighbour) if neighbour else _anywhere(rng, spec)
             if ownership.try_add(shape):
                 shapes.append(shape)
                 break
-    return Scene(random_background(rng, spec.image_hw), tuple(shapes))
+    background = random_background(rng, spec.image_hw)
+    return Scene(background, tuple(shapes), crowding.min_visible_share)
 
 
 def render(scene: Scene) -> tuple[np.ndarray, Truth]:
@@ -89,7 +110,7 @@ def render(scene: Scene) -> tuple[np.ndarray, Truth]:
         as happens when they move, are drawn but not listed.
     """
     image = scene.background.copy()
-    ownership = _Ownership(image.shape[:2])
+    ownership = _Ownership(image.shape[:2], scene.min_visible_share)
     for shape in scene.shapes:
         cover, origin = cover_of(shape, image.shape[:2])
         if cover.size:
@@ -134,7 +155,8 @@ def _beside(rng: np.random.Generator, neighbour: Shape) -> Shape:
 class _Ownership:
     """Which object each pixel shows, as objects are laid one over the other."""
 
-    def __init__(self, image_hw: tuple[int, int]) -> None:
+    def __init__(self, image_hw: tuple[int, int], min_visible_share: float) -> None:
+        self.min_visible_share = min_visible_share
         self.owner = np.full(image_hw, -1, np.int16)
         self.shapes: list[Shape] = []
         self.own_areas: list[float] = []
@@ -165,7 +187,7 @@ class _Ownership:
             visible = (self.owner == index).view(np.uint8)
             area = int(cv2.countNonZero(visible))
             left, top, width, height = cv2.boundingRect(visible)
-            if area < MIN_VISIBLE_SHARE * self.own_areas[index]:
+            if area < self.min_visible_share * self.own_areas[index]:
                 continue
             if min(width, height) < MIN_VISIBLE_SIDE_PX:
                 continue

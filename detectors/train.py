@@ -26,7 +26,7 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from detectors.augment import AugmentSpec
-from detectors.checkpoints import save_checkpoint
+from detectors.checkpoints import load_checkpoint, save_checkpoint
 from detectors.dataset import CocoSet, EpochSampler, TrainingSet, read_coco
 from detectors.losses import cornernet_loss
 from detectors.predict import normalise
@@ -87,6 +87,15 @@ class Trainer:
         self.optimizer = torch.optim.Adam(self.model.parameters(), lr=options.rate)
         self.average = {key: value.clone() for key, value in self.model.state_dict().items()}
         self.step = 0
+
+    def begin_with(self, weights: Path) -> None:
+        """Start from the weights of another run instead of random ones.
+
+        Raises:
+            CheckpointError: If they cannot be read or belong to another model.
+        """
+        load_checkpoint(self.model, weights)
+        self.average = {key: value.clone() for key, value in self.model.state_dict().items()}
 
     def train_step(self, batch: dict[str, Tensor]) -> dict[str, float]:
         """Learn from one batch of ``TrainingSet`` items; returns the losses."""
@@ -222,6 +231,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--model", default="cornernet-nano", help="name in the registry")
     parser.add_argument("--data", type=Path, required=True, help="COCO-format folder")
     parser.add_argument("--out", type=Path, required=True, help="folder for checkpoints and log")
+    parser.add_argument("--init", type=Path, help="weights to begin with (fine-tuning)")
     parser.add_argument("--size", type=int, nargs=2, metavar=("H", "W"), help="network input")
     parser.add_argument("--steps", type=int, default=10000, help="optimizer steps")
     parser.add_argument("--batch", type=int, default=8, help="images per step")
@@ -251,6 +261,8 @@ def _run(parsed: argparse.Namespace, command: str) -> int:
     coco = read_coco(parsed.data)
     parsed.out.mkdir(parents=True, exist_ok=True)
     trainer = Trainer(options, len(coco.class_names))
+    if parsed.init:
+        trainer.begin_with(parsed.init)
     if parsed.resume:
         trainer.restore(parsed.out / "last.pt")
     train(trainer, coco, parsed.out, parsed.workers, parsed.save_every)

@@ -11,12 +11,11 @@ if __package__ in (None, ""):  # run as a file: look up packages from the reposi
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from export.builder_tensorrt_rtx import DEFAULT_CAPABILITIES, RtxOptions, build_tensorrt_rtx
+from export.choose_target import TARGETS, choose_target
 from runtime.atomic_file import sha256_of
 from runtime.contract import ModelContract, ProvenanceStep, read_contract, write_contract
 from runtime.errors import BackendError, BuildError, UsageError, run_command
-from runtime.trt_module import gpu_compute_capability, load_tensorrt, load_tensorrt_rtx
-
-TARGETS = ("auto", "onnxruntime", "tensorrt-rtx", "tensorrt")
+from runtime.trt_module import load_tensorrt_rtx
 
 
 @dataclass(frozen=True)
@@ -83,48 +82,6 @@ def build_engine(request: BuildRequest) -> tuple[ModelContract, str]:
     return built, summary
 
 
-def choose_target(requested: str) -> tuple[str, str]:
-    """Resolve "auto" to the first target that can run here.
-
-    Args:
-        requested: One of ``TARGETS``.
-
-    Returns:
-        The target and the reason, as a clause for the user.
-
-    Raises:
-        BuildError: If "tensorrt" is requested, which this version does not build.
-        BackendError: If the requested target is not installed.
-    """
-    if requested == "tensorrt":
-        load_tensorrt()  # says how to install it where it is missing
-        raise BuildError(
-            "target tensorrt is not built by this version; expected onnxruntime or tensorrt-rtx; "
-            "use TARGET=onnxruntime"
-        )
-    if requested != "auto":
-        return requested, "asked for"
-    try:
-        _check_rtx_runs_here()
-    except BackendError as error:
-        return "onnxruntime", f"runs everywhere; passed over tensorrt-rtx: {error}"
-    return "tensorrt-rtx", "it is installed and this machine's GPU can run its engines"
-
-
-def _check_rtx_runs_here() -> None:
-    """Raise a ``BackendError`` that says why TensorRT-RTX engines cannot run here."""
-    capability = gpu_compute_capability()
-    if capability is None:
-        raise BackendError("no NVIDIA GPU with a driver was found")
-    name = "{}.{}".format(*capability)
-    if name not in DEFAULT_CAPABILITIES:
-        raise BackendError(
-            f"the GPU has compute capability {name}, engines are built for "
-            f"{', '.join(DEFAULT_CAPABILITIES)}"
-        )
-    load_tensorrt_rtx()
-
-
 def _for_onnxruntime(request: BuildRequest, precision: str) -> tuple[str, str]:
     """Build, and return the tool's name and a line about what came out."""
     try:
@@ -155,7 +112,7 @@ def _run(arguments: argparse.Namespace) -> int:
     if arguments.max_batch < 1:
         raise UsageError(f"--max-batch got {arguments.max_batch}; expected at least 1")
     target, reason = choose_target(arguments.target)
-    print(f"building for {target}: {reason}", file=sys.stderr)
+    print(f"building for {target}: {reason}", flush=True)
     capabilities = tuple(arguments.compute_capability)
     request = BuildRequest(arguments.onnx, arguments.out, target, capabilities, arguments.max_batch)
     _, summary = build_engine(request)

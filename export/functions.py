@@ -14,37 +14,17 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from types import MappingProxyType
 
 import numpy as np
 import onnx
 from onnx import AttributeProto, FunctionProto, ModelProto, NodeProto, helper
 
 from export.onnx_graph import OPSET, add_initializer, sort_nodes, tensor_types
+from plugins.reference import WALKS, Walk
 from runtime.errors import ExportError
 
 DOMAIN = "cornerrt"
 CORNER_POOL = "CornerPool"
-
-
-@dataclass(frozen=True)
-class Walk:
-    """The walk over a feature map that a direction stands for.
-
-    Attributes:
-        axis: Axis of (N, C, H, W) that is walked along.
-        backwards: True if the walk starts at the axis' end.
-    """
-
-    axis: int
-    backwards: bool
-
-
-# "top" lets maxima travel to the top border, so the walk starts at the bottom row.
-WALKS: Mapping[str, Walk] = MappingProxyType(
-    {"top": Walk(2, True), "bottom": Walk(2, False), "left": Walk(3, True), "right": Walk(3, False)}
-)
 
 
 class CornerPoolForm(enum.Enum):
@@ -83,9 +63,9 @@ def corner_pool_attributes(direction: str) -> dict[str, str | int | list[int]]:
         "plugin_version": "1",
         "plugin_namespace": DOMAIN,
         "axis": walk.axis,
-        "first": -1 if walk.backwards else 0,
+        "first": -1 if walk.from_end else 0,
         "scan_axes": [walk.axis],
-        "scan_directions": [int(walk.backwards)],
+        "scan_directions": [int(walk.from_end)],
     }
 
 
@@ -210,7 +190,7 @@ def _max_pool(model: ModelProto, node: NodeProto, walk: Walk, length: int) -> It
     """Return one MaxPool with a window as long as the axis, padded on the side walked from."""
     kernel, pads = [1, 1], [0, 0, 0, 0]
     kernel[walk.axis - 2] = length
-    pads[walk.axis - 2 + (2 if walk.backwards else 0)] = length - 1
+    pads[walk.axis - 2 + (2 if walk.from_end else 0)] = length - 1
     yield helper.make_node(
         "MaxPool",
         list(node.input),
@@ -231,9 +211,9 @@ def _log_step(model: ModelProto, node: NodeProto, walk: Walk, length: int) -> It
     current, step = node.input[0], 1
     while step < length:
         prefix = f"{node.name or node.output[0]}/step{step}"
-        bounds = (step, length) if walk.backwards else (0, length - step)
+        bounds = (step, length) if walk.from_end else (0, length - step)
         pads = np.zeros(8, np.int64)
-        pads[walk.axis + (4 if walk.backwards else 0)] = step
+        pads[walk.axis + (4 if walk.from_end else 0)] = step
         operands = {"start": [bounds[0]], "end": [bounds[1]], "axis": [walk.axis], "pads": pads}
         names = {
             name: add_initializer(model, f"{prefix}/{name}", np.asarray(value, np.int64))

@@ -14,7 +14,6 @@ from runtime.frames import Frame
 from runtime.opencv_log import silence_opencv
 
 SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
-JPEG_START, JPEG_SCAN, JPEG_END = b"\xff\xd8", b"\xff\xda", b"\xff\xd9"
 FRAME_RATE = 5.0  # of a video made from single pictures: slow enough to look at each
 
 
@@ -67,22 +66,17 @@ def read_image(path: Path) -> np.ndarray:
         data = path.read_bytes()
     except OSError as error:
         raise SourceError(f"{path} cannot be read ({error.strerror}); check the path") from None
-    image = None
-    if data and not _is_cut_jpeg(data):
+    # From memory, not with imread: that fills the rest of a cut JPEG with grey and says nothing.
+    try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    except cv2.error:  # an empty file, or one that states an absurd size
+        image = None
     if image is None:
         raise SourceError(
             f"{path} cannot be decoded; expected a complete image; it is cut short, empty or no "
             "image: remove it or copy it again"
         )
     return np.asarray(image)
-
-
-def _is_cut_jpeg(data: bytes) -> bool:
-    """Tell whether a JPEG lacks its end; the decoder would fill the rest with grey instead."""
-    if not data.startswith(JPEG_START):
-        return False
-    return data.rfind(JPEG_END) < data.rfind(JPEG_SCAN)  # -1 if absent; previews end before
 
 
 def list_images(pattern: str) -> list[Path]:

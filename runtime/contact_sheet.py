@@ -34,6 +34,7 @@ class ContactSheetSink:
 
     def __init__(self, path: Path, tiles: int = TILES) -> None:
         self._path = path
+        self._partial = partial_path(path)
         self._tiles = tiles
         self._kept: list[np.ndarray] = []
         self._every = 1
@@ -72,13 +73,12 @@ class ContactSheetSink:
         blank = _with_gap(np.zeros((*self._tile_hw, 3), np.uint8))
         chosen += [blank] * (-count % columns)
         rows = [np.hstack(chosen[i : i + columns]) for i in range(0, len(chosen), columns)]
-        partial = partial_path(self._path)
         try:
-            if not cv2.imwrite(str(partial), np.vstack(rows)):
+            if not cv2.imwrite(str(self._partial), np.vstack(rows)):
                 raise OutputError(f"cannot write {self._path}; choose another --contact-sheet path")
-            os.replace(partial, self._path)
+            os.replace(self._partial, self._path)
         finally:
-            partial.unlink(missing_ok=True)
+            self._partial.unlink(missing_ok=True)
         self._kept = []
 
     def discard(self) -> None:

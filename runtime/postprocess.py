@@ -63,8 +63,7 @@ def detections_from_raw(
         At most ``options.max_detections``; boxes that lie in the border alone are gone.
     """
     boxes, scores = outputs["boxes"][0], outputs["scores"][0]
-    # An empty slot holds -1, so a threshold of 0 must not mean "all slots"; NaN fails both tests.
-    wanted = np.flatnonzero((scores >= options.score_threshold) & (scores >= 0.0))
+    wanted = np.flatnonzero(scores >= options.score_threshold)  # NaN and empty slots (-1) fail
     if wanted.size == 0:
         return Detections.empty()
     boxes = letterbox.to_image(boxes[wanted])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
@@ -173,7 +174,8 @@ class JsonlSink:
 
     def discard(self) -> None:
         """Drop the file."""
-        self._stream.close()
+        with contextlib.suppress(OSError):  # a full disk refuses the last lines once more
+            self._stream.close()
         self._partial.unlink(missing_ok=True)
 
 

@@ -146,20 +146,24 @@ def _close_all(sinks: Sequence[Sink]) -> None:
 
 @contextlib.contextmanager
 def _stop_on_interrupt(pipeline: Pipeline) -> Iterator[None]:
-    """Let the first Ctrl-C end the stream in good order, and a second one at once."""
+    """Let the first Ctrl-C or SIGTERM end the stream in good order, and a second one at once."""
     if threading.current_thread() is not threading.main_thread():
         yield  # handlers belong to the main thread
         return
 
+    def restore() -> None:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
     def stop(*_: object) -> None:
         pipeline.request_stop()
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        restore()
 
-    previous = signal.signal(signal.SIGINT, stop)
+    previous = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, previous)
+        restore()
 
 
 if __name__ == "__main__":

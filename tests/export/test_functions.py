@@ -12,7 +12,6 @@ from onnx import TensorProto
 from export.functions import (
     CORNER_POOL,
     DOMAIN,
-    WALKS,
     CornerPoolForm,
     attach_corner_pool,
     corner_pool_attributes,
@@ -20,6 +19,7 @@ from export.functions import (
     inline_corner_pool,
     make_corner_pool,
 )
+from plugins.reference import WALKS, corner_pool
 from runtime.errors import ExportError
 from tests.export.tiny_models import corner_pool_model, make_model, op_types, run
 
@@ -35,13 +35,6 @@ NUMPY_TYPES = {
 def build(direction: str, shape: tuple, form: CornerPoolForm | None, elem: int) -> onnx.ModelProto:
     model = corner_pool_model(direction, shape, elem)
     return model if form is None else inline_corner_pool(model, form)
-
-
-def walk_maximum(x: np.ndarray, direction: str) -> np.ndarray:
-    axis, backwards = WALKS[direction].axis, WALKS[direction].backwards
-    flipped = np.flip(x, axis) if backwards else x
-    running = np.maximum.accumulate(flipped, axis)
-    return np.flip(running, axis) if backwards else running
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -69,7 +62,7 @@ def test_forms_serve_all_element_types(
         x = np.random.default_rng(0).integers(-128, 128, shape).astype(NUMPY_TYPES[elem])
         (y,) = run(build(direction, shape, form, elem), x=x)
         assert y.dtype == x.dtype
-        np.testing.assert_array_equal(y, walk_maximum(x, direction))
+        np.testing.assert_array_equal(y, corner_pool(x, direction))
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -77,14 +70,14 @@ def test_batch_may_be_dynamic(form: CornerPoolForm | None) -> None:
     model = build("left", ("N", 2, 3, 4), form, TensorProto.FLOAT)
     for batch in (1, 3):
         x = np.random.default_rng(batch).standard_normal((batch, 2, 3, 4), np.float32)
-        np.testing.assert_array_equal(run(model, x=x)[0], walk_maximum(x, "left"))
+        np.testing.assert_array_equal(run(model, x=x)[0], corner_pool(x, "left"))
 
 
 def test_function_body_serves_dynamic_height_and_width() -> None:
     model = corner_pool_model("top", ("N", "C", "H", "W"))
     for shape in ((1, 2, 3, 4), (2, 1, 6, 1)):
         x = np.random.default_rng(0).standard_normal(shape, np.float32)
-        np.testing.assert_array_equal(run(model, x=x)[0], walk_maximum(x, "top"))
+        np.testing.assert_array_equal(run(model, x=x)[0], corner_pool(x, "top"))
 
 
 @pytest.mark.parametrize("form", CornerPoolForm)
@@ -106,7 +99,7 @@ def test_inlined_nodes_stand_where_their_results_are_read() -> None:
     kind = (TensorProto.FLOAT, (1, 1, 3, 3))
     model = make_model(nodes, {"x": kind}, {"y": kind})
     x = np.random.default_rng(0).standard_normal(kind[1], np.float32)
-    want = walk_maximum(walk_maximum(x, "top"), "left")
+    want = corner_pool(corner_pool(x, "top"), "left")
     for form in CornerPoolForm:
         copy = onnx.ModelProto()
         copy.CopyFrom(model)
@@ -140,7 +133,7 @@ def test_one_function_serves_all_directions() -> None:
     model = make_model(nodes, {"x": kind}, dict.fromkeys(names, kind))
     x = np.random.default_rng(0).standard_normal(kind[1], np.float32)
     for name, y in zip(names, run(model, x=x), strict=True):
-        np.testing.assert_array_equal(y, walk_maximum(x, name))
+        np.testing.assert_array_equal(y, corner_pool(x, name))
     assert [(f.domain, f.name) for f in model.functions] == [(DOMAIN, CORNER_POOL)]
 
 

@@ -70,6 +70,13 @@ def test_a_broken_image_is_named_and_nothing_else_printed(
     assert capfd.readouterr().err == ""
 
 
+def test_an_image_that_states_an_absurd_size_is_one_error(tmp_path: Path) -> None:
+    path = tmp_path / "bomb.pgm"
+    path.write_bytes(b"P5 200000 200000 255\n")
+    with pytest.raises(SourceError, match=r"bomb\.pgm cannot be decoded"):
+        read_all(tmp_path)
+
+
 @pytest.mark.parametrize("suffix", ["png", "jpg"])
 def test_a_truncated_image_is_named(
     tmp_path: Path, suffix: str, capfd: pytest.CaptureFixture[str]

@@ -163,6 +163,21 @@ def test_discarded_json_lines_leave_nothing_and_an_old_file_alone(tmp_path: Path
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_a_full_disk_does_not_keep_the_partial_file(tmp_path: Path) -> None:
+    sink = JsonlSink(tmp_path / "out.jsonl", ("square", "circle"))
+
+    class Full:
+        closed = False
+
+        def close(self) -> None:
+            raise OSError(28, "No space left on device")
+
+    sink._stream.close()
+    sink._stream = Full()  # type: ignore[assignment]
+    sink.discard()
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_without_a_display_the_window_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sinks.sys, "platform", "linux")
     for name in ("DISPLAY", "WAYLAND_DISPLAY"):

@@ -330,6 +330,9 @@ BLOCKED = """
 """
 
 
+LONG = 8000
+
+
 def run_blocked(*arguments: object) -> subprocess.CompletedProcess[str]:
     root = SCRIPT.parents[1]
     command = [sys.executable, "-c", textwrap.dedent(BLOCKED), root, *arguments]
@@ -357,9 +360,10 @@ def test_an_artifact_without_its_runtime_is_one_line(
     assert "pip install onnxruntime" in done.stderr
 
 
-def test_ctrl_c_ends_in_good_order(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_ends_in_good_order(tmp_path: Path, number: signal.Signals) -> None:
     # Long enough that the signal always comes first; ending does not wait for the rest.
-    video = write_video(tmp_path / "long.mp4", frames=20_000)
+    video = write_video(tmp_path / "long.mp4", frames=LONG)
     save, lines = tmp_path / "o.mp4", tmp_path / "o.jsonl"
     command = [sys.executable, SCRIPT, "--video", video, "--backend", "synthetic"]
     command += ["--save", save, "--jsonl", lines, "--summary-json", tmp_path / "o.json"]
@@ -373,11 +377,11 @@ def test_ctrl_c_ends_in_good_order(tmp_path: Path) -> None:
     partial = tmp_path / f".o.{process.pid}.part.jsonl"
     while process.poll() is None and not (partial.exists() and partial.stat().st_size):
         time.sleep(0.01)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     out, err = process.communicate(timeout=60)
     assert (process.returncode, err) == (0, "")
     frames = json.loads((tmp_path / "o.json").read_text())["frames"]
-    assert 0 < frames < 20_000
+    assert 0 < frames < LONG
     assert f"{frames} frames in" in out
     assert count_frames(save) == frames
     assert len(lines.read_text().splitlines()) == frames
