@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 
 import cv2
@@ -17,9 +18,7 @@ SHORT = ClipSpec(seed=5, seconds=0.4, fps=10, image_hw=(96, 128), scene_s=0.2)
 def test_shapes_move_between_frames_and_scenes_are_cut():
     frames = list(clip_frames(SHORT))
     assert len(frames) == 4 and frames[0][0].shape == (96, 128, 3)
-    changes = [
-        np.abs(b[0].astype(int) - a[0]).mean() for a, b in zip(frames, frames[1:], strict=False)
-    ]
+    changes = [np.abs(b[0].astype(int) - a[0]).mean() for a, b in itertools.pairwise(frames)]
     assert all(change > 0 for change in changes)
     assert changes[1] == max(changes)  # the cut after 0.2 s
 

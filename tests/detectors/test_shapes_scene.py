@@ -37,8 +37,8 @@ def test_a_covered_object_is_boxed_by_what_is_visible():
     front = dataclasses.replace(SQUARE, center_xy=(36.0, 30.0))  # hides x 26..40 of the first
     _, truth = render(scene_of(SQUARE, front))
     assert truth.boxes_xyxy.tolist() == [[26, 20, 46, 40]]  # 30% of the first is left: not asked
-    _, truth = render(scene_of(SQUARE, dataclasses.replace(front, center_xy=(42.0, 30.0))))
-    assert truth.boxes_xyxy.tolist() == [[20, 20, 32, 40], [32, 20, 52, 40]]
+    _, truth = render(scene_of(SQUARE, dataclasses.replace(front, center_xy=(44.0, 30.0))))
+    assert truth.boxes_xyxy.tolist() == [[20, 20, 34, 40], [34, 20, 54, 40]]
 
 
 def test_an_object_cut_by_the_border_is_boxed_inside():

@@ -1,0 +1,145 @@
+"""A stream end to end, through runtime/stream.py's own code, against its slowest stage alone.
+
+python -m benchmarks.streaming --video build/demo/clip.mp4 \\
+  --artifact build/cornernet-nano-256x256-int8.onnxruntime.onnx
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+if __package__ in (None, ""):  # run as a file: look up packages from the repository root
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+import cv2
+
+from benchmarks.common import Goal, Samples, Sense, Turn, ratio_of, run_rounds, spread_of
+from benchmarks.report import Findings, benchmark_parser, run_benchmark
+from benchmarks.stages_alone import ALL_STAGES, DRAWN_STAGES, StagesAlone, read_frames
+from runtime.backends import Backend, open_backend
+from runtime.errors import UsageError
+from runtime.options import CommandParser, StreamOptions, parse_options
+from runtime.stream import open_source, stream
+
+NAME = "streaming"
+FPS_GOAL = 40.0
+OVERHEAD_GOAL = 1.10  # wall time of a frame over its slowest stage alone
+DRAWN, SAVED = "stream, drawn", "stream, MP4 and JSON lines"
+
+
+def build_parser() -> CommandParser:
+    """Return the command's parser."""
+    parser = benchmark_parser(NAME, __doc__)
+    add = parser.add_argument
+    add("--artifact", type=Path, nargs="+", required=True, metavar="F", help="one or more")
+    add("--video", type=Path, required=True, metavar="FILE")
+    add("--max-frames", metavar="N", help="use the clip's first N frames only")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; returns its exit status."""
+    return run_benchmark(NAME, build_parser(), argv, _measure)
+
+
+def _measure(options: argparse.Namespace) -> Findings:
+    labels = [artifact.name.split(".")[0] for artifact in options.artifact]
+    if len(set(labels)) < len(labels):
+        raise UsageError(f"got artifacts {', '.join(labels)}; expected different names")
+    frames = read_frames(stream_options(options, options.artifact[0]))
+    digests: dict[str, str] = {}
+    turns: list[Turn] = []
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        stack.callback(cv2.setNumThreads, cv2.getNumThreads())
+        cv2.setNumThreads(1)  # as stream.py does
+        for label, artifact in zip(labels, options.artifact, strict=True):
+            backend = open_backend(artifact, threads=options.threads)
+            stack.callback(backend.close)
+            digests[label] = backend.contract.artifact_sha256
+            drawn = stream_options(options, artifact)
+            saved = stream_options(options, artifact, save_in=folder)
+            turns.append(stream_turn(f"{label} {DRAWN}", drawn, backend))
+            turns.append(stream_turn(f"{label} {SAVED}", saved, backend))
+            turns.append(alone_turn(label, StagesAlone(saved, backend, frames)))
+        samples = run_rounds(turns, options.rounds)
+    settings = {
+        "video": options.video.name,
+        "frames": len(frames),
+        "threads": options.threads,
+        "artifact_sha256": digests,
+    }
+    return compare(samples, labels, settings)
+
+
+def stream_options(
+    options: argparse.Namespace, artifact: Path, save_in: Path | None = None
+) -> StreamOptions:
+    """Return what ``stream.py`` would read from its command line.
+
+    Args:
+        options: The benchmark's.
+        artifact: What to run.
+        save_in: Folder for an annotated video and JSON lines; None to draw only.
+    """
+    words = ["--video", str(options.video), "--artifact", str(artifact)]
+    words += ["--threads", str(options.threads)]
+    if options.max_frames is not None:
+        words += ["--max-frames", options.max_frames]
+    if save_in is not None:
+        words += ["--save", str(save_in / "out.mp4"), "--jsonl", str(save_in / "out.jsonl")]
+    return parse_options(words)
+
+
+def stream_turn(label: str, options: StreamOptions, backend: Backend) -> Turn:
+    """Return a turn that streams the whole clip; measures wall time per frame."""
+
+    def turn() -> dict[str, float]:
+        with contextlib.closing(open_source(options)) as source:
+            summary = stream(options, source, backend)
+        return {label: summary.seconds * 1e3 / summary.frames}
+
+    return turn
+
+
+def alone_turn(label: str, stages: StagesAlone) -> Turn:
+    """Return a turn that measures every stage alone."""
+    return lambda: {alone_label(label, s): ms for s, ms in stages.measure().items()}
+
+
+def alone_label(label: str, stage: str) -> str:
+    """Return the name of a stage's samples."""
+    return f"{label} alone, {stage}"
+
+
+def compare(samples: Samples, labels: Sequence[str], settings: dict[str, Any]) -> Findings:
+    """Set each stream against its slowest stage alone and against the goals."""
+    ratios, goals, rates = {}, [], {}
+    for label in labels:
+        for kind, stages in ((DRAWN, DRAWN_STAGES), (SAVED, ALL_STAGES)):
+            name = f"{label} {kind}"
+            slowest = slowest_stage(samples, label, stages)
+            ratio = ratio_of(samples[name], samples[alone_label(label, slowest)])
+            ratios[f"{name} / {slowest} alone"] = ratio
+            rates[name] = round(1e3 / spread_of(samples[name]).median, 2)
+            if kind == DRAWN:
+                goals.append(Goal(f"{name}, FPS", rates[name], Sense.AT_LEAST, FPS_GOAL))
+                over = f"{name} / {slowest} alone"
+                goals.append(Goal(over, ratio.of_medians, Sense.AT_MOST, OVERHEAD_GOAL))
+    facts = {"frames_per_second": rates}
+    return Findings(settings, samples, ratios, tuple(goals), facts)
+
+
+def slowest_stage(samples: Samples, label: str, stages: Sequence[str]) -> str:
+    """Return the stage with the largest median when measured alone."""
+    return max(stages, key=lambda stage: spread_of(samples[alone_label(label, stage)]).median)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,145 @@
+"""Training: it learns, it resumes exactly, and it writes weights that load."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from detectors.checkpoints import load_checkpoint, read_metadata
+from detectors.dataset import read_coco
+from detectors.registry import build_detector
+from detectors.shapes import ShapesSpec, write_dataset
+from detectors.train import Trainer, TrainOptions, build_parser, load_batches, main, rate_at
+
+OPTIONS = TrainOptions(
+    model="cornernet-nano",
+    size_hw=(64, 64),
+    steps=4,
+    batch=2,
+    rate=1e-3,
+    warmup=2,
+    bfloat16=False,
+    vertical_flip=True,
+    seed=3,
+)
+
+
+@pytest.fixture(name="shapes", scope="module")
+def shapes_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("shapes")
+    write_dataset(folder, ShapesSpec(images=6, seed=1))
+    return folder
+
+
+def arguments(shapes: Path, out: Path, *more: str) -> list[str]:
+    options = "--size 64 64 --batch 2 --warmup 2 --workers 0 --threads 1 --save-every 2 --float32"
+    return ["--data", str(shapes), "--out", str(out), *options.split(), *more]
+
+
+def test_the_rate_rises_then_falls():
+    options = TrainOptions("cornernet-nano", (64, 64), 100, 2, 1.0, 10, False, False, 0)
+    rates = [rate_at(step, options) for step in range(100)]
+    assert rates[0] == pytest.approx(0.1) and rates[9] == pytest.approx(1.0)
+    assert rates[10:] == sorted(rates[10:], reverse=True)
+    assert rates[-1] == pytest.approx(0.02, abs=0.001)
+
+
+def test_repeated_steps_on_one_batch_lower_the_loss(shapes):
+    trainer = Trainer(TrainOptions(**{**vars(OPTIONS), "steps": 60, "rate": 2e-3}), 6)
+    batch = next(load_batches(trainer, read_coco(shapes), workers=0))
+    totals = [trainer.train_step(dict(batch))["total"] for _ in range(12)]
+    assert totals[-1] < 0.7 * totals[0]
+
+
+def test_a_resumed_run_ends_like_an_uninterrupted_one(shapes, tmp_path):
+    trainer = Trainer(OPTIONS, 6)
+    batches = load_batches(trainer, read_coco(shapes), workers=0)
+    for _ in range(2):
+        trainer.train_step(next(batches))
+    (tmp_path / "parts").mkdir()
+    trainer.save(tmp_path / "parts" / "last.pt")
+    same = ("--steps", "4", "--vertical-flip", "--seed", "3")
+    assert main(arguments(shapes, tmp_path / "parts", *same, "--resume")) == 0
+    assert main(arguments(shapes, tmp_path / "whole", *same)) == 0
+    states = [
+        torch.load(tmp_path / name / "last.pt", weights_only=True) for name in ("parts", "whole")
+    ]
+    for key, value in states[1]["model"].items():
+        assert torch.equal(states[0]["model"][key], value), key
+
+
+def test_weights_name_their_model_classes_and_command(shapes, tmp_path):
+    assert main(arguments(shapes, tmp_path, "--steps", "2")) == 0
+    path = tmp_path / "cornernet-nano.safetensors"
+    metadata = read_metadata(path)
+    assert metadata["model"] == "cornernet-nano" and metadata["steps"] == "2"
+    assert json.loads(metadata["class_names"])[0] == "disc"
+    assert metadata["command"].startswith("python -m detectors.train --data")
+    report = load_checkpoint(build_detector("cornernet-nano", 6), path)
+    assert not report.missing and not report.unexpected
+    log = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert [record["step"] for record in log] == [2] and log[0]["total"] > 0
+
+
+def test_init_begins_with_other_weights(shapes, tmp_path):
+    assert main(arguments(shapes, tmp_path / "a", "--steps", "2")) == 0
+    weights = tmp_path / "a" / "cornernet-nano.safetensors"
+    trainer = Trainer(OPTIONS, 6)
+    trainer.begin_with(weights)
+    expected = build_detector("cornernet-nano", 6)
+    load_checkpoint(expected, weights)
+    for key, value in expected.state_dict().items():
+        if value.is_floating_point():
+            assert torch.equal(trainer.model.state_dict()[key], value), key
+            assert torch.equal(trainer.average[key], value), key
+
+
+def test_averaged_weights_follow_the_model_slowly(shapes):
+    trainer = Trainer(OPTIONS, 6)
+    start = trainer.average["stem.0.conv.weight"].clone()
+    batch = next(load_batches(trainer, read_coco(shapes), workers=0))
+    trainer.train_step(batch)
+    moved = (trainer.model.state_dict()["stem.0.conv.weight"] - start).abs().max()
+    followed = (trainer.average["stem.0.conv.weight"] - start).abs().max()
+    assert 0 < followed < moved
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--model", "yolo"], "unknown model 'yolo'"),
+        (["--steps", "0"], "must be at least 1"),
+        (["--rate", "-1"], "--rate must be positive"),
+        (["--size", "60", "64"], "height 60"),
+        (["--batch", "99"], "lower --batch"),
+        (["--resume"], "to resume from"),
+        (["--init", "none.safetensors"], "none.safetensors"),
+    ],
+)
+def test_bad_options_are_one_line_and_status_2(shapes, tmp_path, capsys, more, message):
+    assert main(arguments(shapes, tmp_path, *more)) == 2
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error.startswith("error: ") and message in error
+
+
+def test_missing_data_is_one_line(tmp_path, capsys):
+    assert main(arguments(tmp_path / "none", tmp_path)) == 2
+    assert "expected COCO annotations" in capsys.readouterr().err
+
+
+def test_resuming_with_other_options_or_a_damaged_file_is_refused(shapes, tmp_path, capsys):
+    assert main(arguments(shapes, tmp_path, "--steps", "2")) == 0
+    assert main(arguments(shapes, tmp_path, "--steps", "3", "--resume")) == 2
+    assert "other options (steps)" in capsys.readouterr().err
+    (tmp_path / "last.pt").write_bytes(b"damaged")
+    assert main(arguments(shapes, tmp_path, "--steps", "2", "--resume")) == 2
+    assert "cannot read" in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_the_parser_explains_every_option():
+    text = build_parser().format_help()
+    for option in ("--model", "--data", "--resume", "--init", "--vertical-flip"):
+        assert option in text

@@ -1,0 +1,140 @@
+"""The Makefile's rules, with a stand-in for Python that only writes the files it is asked for."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+STAND_IN = """#!/bin/sh
+# Logs the call, and creates the file after --out (a folder gets annotations.json).
+echo "$*" >> calls.log
+case "$*" in *export.choose_target*) echo "${CHOSEN_TARGET:-onnxruntime}" ;; esac
+case "$*" in *"$FAIL_AT"*) [ -n "$FAIL_AT" ] && exit 2 ;; esac
+module=$2
+while [ $# -gt 0 ]; do
+  if [ "$1" = --out ]; then
+    case "$module" in
+      detectors.shapes) mkdir -p "$2"; touch "$2/annotations.json" ;;
+      *) mkdir -p "$(dirname "$2")"; touch "$2" ;;
+    esac
+  fi
+  shift
+done
+"""
+
+
+class Sandbox:
+    """A copy of the Makefile beside a stand-in for Python."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        shutil.copy(ROOT / "Makefile", folder)
+        for name in ("pyproject.toml", "constraints.txt", "ready"):
+            (folder / name).touch()
+        (folder / "python").write_text(STAND_IN)
+        (folder / "python").chmod(0o755)
+        self.add_weights("detectors/weights/cornernet-nano.safetensors")
+
+    def add_weights(self, name: str) -> None:
+        (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (self.folder / name).touch()
+        os.utime(self.folder / name, (1, 1))  # older than anything made here
+
+    def make(self, *words: str, **environment: str) -> list[str]:
+        """Run make; returns the modules that were called, in order."""
+        (self.folder / "calls.log").unlink(missing_ok=True)
+        command = ["make", *words, "PY=./python", "READY=ready"]
+        result = subprocess.run(
+            command,
+            cwd=self.folder,
+            env=os.environ | {"FAIL_AT": ""} | environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        self.status = result.returncode
+        log = self.folder / "calls.log"
+        calls = log.read_text().splitlines() if log.exists() else []
+        self.calls = [call for call in calls if "export.choose_target" not in call]
+        return [call.split()[1] for call in self.calls]
+
+
+@pytest.fixture(name="sandbox")
+def sandbox_folder(tmp_path: Path) -> Sandbox:
+    return Sandbox(tmp_path)
+
+
+CHAIN = [
+    "export.export_onnx",
+    "detectors.shapes",
+    "calibration.calibrate",
+    "export.build_engine",
+]
+
+
+def test_int8_is_the_default_and_takes_every_step_in_order(sandbox):
+    assert sorted(sandbox.make("engine")) == sorted(CHAIN)
+    assert sandbox.calls[-1].endswith(
+        "--onnx build/cornernet-nano-256x256-int8.onnx "
+        "--out build/cornernet-nano-256x256-int8.onnxruntime.onnx --target onnxruntime"
+    )
+    assert sandbox.status == 0
+
+
+def test_an_unchanged_step_is_not_repeated(sandbox):
+    sandbox.make("engine")
+    assert sandbox.make("engine") == []
+    assert sandbox.make("engine", "PRECISION=fp32") == ["export.build_engine"]
+
+
+def test_other_weights_export_again_even_if_they_are_older(sandbox):
+    sandbox.make("engine")
+    sandbox.add_weights("mine.safetensors")
+    again = sandbox.make("engine", "WEIGHTS=mine.safetensors")
+    assert again == ["export.export_onnx", "calibration.calibrate", "export.build_engine"]
+    assert "--weights mine.safetensors" in sandbox.calls[0]
+    assert sandbox.make("engine", "WEIGHTS=mine.safetensors") == []
+
+
+def test_other_images_calibrate_again_but_do_not_export(sandbox):
+    sandbox.make("engine")
+    again = sandbox.make("engine", "CALIB=photos")
+    assert again == ["calibration.calibrate", "export.build_engine"]
+    assert "--images photos" in sandbox.calls[0]
+
+
+def test_a_gpu_target_calibrates_on_a_half_precision_base(sandbox):
+    sandbox.make("engine", CHOSEN_TARGET="tensorrt-rtx")
+    calibrate, build = sandbox.calls[-2:]
+    assert calibrate.endswith("--base fp16")
+    assert build.endswith("int8.tensorrt-rtx.engine --target tensorrt-rtx")
+
+
+def test_published_models_get_their_own_size(sandbox):
+    sandbox.make("engine", "MODEL=cornernet-squeeze", "WEIGHTS=s.pkl", "PRECISION=fp32")
+    assert sandbox.status != 0  # no such file
+    sandbox.add_weights("s.pkl")
+    sandbox.make("engine", "MODEL=cornernet-squeeze", "WEIGHTS=s.pkl", "PRECISION=fp32")
+    assert "--model cornernet-squeeze --size 511 511 --weights s.pkl" in sandbox.calls[0]
+
+
+def test_a_failing_step_stops_the_chain(sandbox):
+    called = sandbox.make("engine", FAIL_AT="calibration.calibrate")
+    assert sandbox.status != 0 and "export.build_engine" not in called
+
+
+def test_help_lists_every_public_target_with_one_line():
+    listed = subprocess.run(
+        ["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.splitlines()
+    names = {line.split()[1] for line in listed}
+    assert all(len(line.split()) > 3 for line in listed)
+    phony = set(re.findall(r"^\.PHONY: (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    declared = {name for line in phony for name in line.split()} - {"FORCE", "engine-for"}
+    assert names == declared
