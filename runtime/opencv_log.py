@@ -17,4 +17,8 @@ def silence_opencv() -> None:
     """
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", AV_LOG_QUIET)  # read when a video is opened
     if "OPENCV_LOG_LEVEL" not in os.environ:
-        cv2.utils.logging.setLogLevel(LOG_LEVEL_SILENT)
+        # OpenCV 4, which a Jetson brings, has the function here; OpenCV 5 moved it.
+        if hasattr(cv2, "setLogLevel"):
+            cv2.setLogLevel(LOG_LEVEL_SILENT)
+        else:
+            cv2.utils.logging.setLogLevel(LOG_LEVEL_SILENT)

@@ -12,7 +12,8 @@ from detectors.checkpoints import load_checkpoint, read_metadata
 from detectors.dataset import read_coco
 from detectors.registry import build_detector
 from detectors.shapes import ShapesSpec, write_dataset
-from detectors.train import Trainer, TrainOptions, build_parser, load_batches, main, rate_at
+from detectors.train import build_parser, load_batches, main
+from detectors.trainer import Trainer, TrainOptions
 
 OPTIONS = TrainOptions(
     model="cornernet-nano",
@@ -37,21 +38,6 @@ def shapes_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def arguments(shapes: Path, out: Path, *more: str) -> list[str]:
     options = "--size 64 64 --batch 2 --warmup 2 --workers 0 --threads 1 --save-every 2 --float32"
     return ["--data", str(shapes), "--out", str(out), *options.split(), *more]
-
-
-def test_the_rate_rises_then_falls():
-    options = TrainOptions("cornernet-nano", (64, 64), 100, 2, 1.0, 10, False, False, 0)
-    rates = [rate_at(step, options) for step in range(100)]
-    assert rates[0] == pytest.approx(0.1) and rates[9] == pytest.approx(1.0)
-    assert rates[10:] == sorted(rates[10:], reverse=True)
-    assert rates[-1] == pytest.approx(0.02, abs=0.001)
-
-
-def test_repeated_steps_on_one_batch_lower_the_loss(shapes):
-    trainer = Trainer(TrainOptions(**{**vars(OPTIONS), "steps": 60, "rate": 2e-3}), 6)
-    batch = next(load_batches(trainer, read_coco(shapes), workers=0))
-    totals = [trainer.train_step(dict(batch))["total"] for _ in range(12)]
-    assert totals[-1] < 0.7 * totals[0]
 
 
 def test_a_resumed_run_ends_like_an_uninterrupted_one(shapes, tmp_path):
@@ -82,29 +68,6 @@ def test_weights_name_their_model_classes_and_command(shapes, tmp_path):
     assert not report.missing and not report.unexpected
     log = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     assert [record["step"] for record in log] == [2] and log[0]["total"] > 0
-
-
-def test_init_begins_with_other_weights(shapes, tmp_path):
-    assert main(arguments(shapes, tmp_path / "a", "--steps", "2")) == 0
-    weights = tmp_path / "a" / "cornernet-nano.safetensors"
-    trainer = Trainer(OPTIONS, 6)
-    trainer.begin_with(weights)
-    expected = build_detector("cornernet-nano", 6)
-    load_checkpoint(expected, weights)
-    for key, value in expected.state_dict().items():
-        if value.is_floating_point():
-            assert torch.equal(trainer.model.state_dict()[key], value), key
-            assert torch.equal(trainer.average[key], value), key
-
-
-def test_averaged_weights_follow_the_model_slowly(shapes):
-    trainer = Trainer(OPTIONS, 6)
-    start = trainer.average["stem.0.conv.weight"].clone()
-    batch = next(load_batches(trainer, read_coco(shapes), workers=0))
-    trainer.train_step(batch)
-    moved = (trainer.model.state_dict()["stem.0.conv.weight"] - start).abs().max()
-    followed = (trainer.average["stem.0.conv.weight"] - start).abs().max()
-    assert 0 < followed < moved
 
 
 @pytest.mark.parametrize(
