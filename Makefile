@@ -35,10 +35,13 @@ READY := $(VENV)/ready
 setup: $(READY) ## Make .venv with everything pinned (other targets do this by themselves)
 
 $(READY): pyproject.toml constraints.txt
-	$(PYTHON) -c 'import sys; assert (3, 10) <= sys.version_info < (3, 14), sys.version'
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 14))' || { echo \
+	  "error: $$($(PYTHON) --version); expected 3.10 to 3.13; name one: make PYTHON=python3.11" >&2; exit 2; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo \
+	  "error: $(PYTHON) cannot make virtual environments; install it: apt install python3-venv" >&2; exit 2; }
 	$(PYTHON) -m venv $(VENV)
 	$(PY) -m pip install --quiet --constraint constraints.txt --editable ".[$(EXTRAS)]"
-	@$(PY) -m pip install --quiet --only-binary=:all: --constraint constraints.txt ".[rtx]" \
+	@$(PY) -m pip install --quiet --only-binary=:all: --constraint constraints.txt --editable ".[rtx]" \
 	  || echo "TensorRT-RTX has no wheel for this machine: its target and tests are left out"
 	@touch $@
 
@@ -65,8 +68,11 @@ evaluate: $(SHAPES)/val/annotations.json ## Average precision of an engine on Sh
 .PHONY: FORCE
 $(STEM).weights-option: FORCE
 	@mkdir -p $(@D); echo '$(WEIGHTS)' | cmp -s - $@ || echo '$(WEIGHTS)' > $@
-$(STEM).calib-option: FORCE
-	@mkdir -p $(@D); echo '$(CALIB) $(CALIB_IMAGES)' | cmp -s - $@ || echo '$(CALIB) $(CALIB_IMAGES)' > $@
+CALIB_INPUT = $(if $(filter $(SHAPES)/calibration,$(CALIB)),$(CALIB)/annotations.json)
+CALIB_FACTS = { echo '$(CALIB) $(CALIB_IMAGES)'; \
+	find '$(CALIB)' -type f -printf '%p %s %T@\n' 2>/dev/null | sort; } | sha256sum
+$(STEM).calib-option: $(CALIB_INPUT) FORCE
+	@mkdir -p $(@D); $(CALIB_FACTS) | cmp -s - $@ || $(CALIB_FACTS) > $@
 
 EXPORT = $(PY) -m export.export_onnx --model $(MODEL) --size $(HEIGHT_WIDTH) \
 	$(if $(WEIGHTS),--weights $(WEIGHTS)) --out $@
@@ -77,13 +83,12 @@ $(STEM)-fp32.onnx: $(EXPORT_INPUTS)
 $(STEM)-fp16.onnx: $(EXPORT_INPUTS)
 	$(EXPORT) --precision fp16
 
-CALIB_INPUT = $(if $(filter $(SHAPES)/calibration,$(CALIB)),$(CALIB)/annotations.json)
 CALIBRATE = $(PY) -m calibration.calibrate --onnx $< --images $(CALIB) \
 	--max-images $(CALIB_IMAGES) --out $@
-$(STEM)-int8.onnx: $(STEM)-fp32.onnx $(STEM).calib-option $(CALIB_INPUT)
+$(STEM)-int8.onnx: $(STEM)-fp32.onnx $(STEM).calib-option
 	$(CALIBRATE)
 # For a GPU, what is not INT8 is FP16.
-$(STEM)-int8-gpu.onnx: $(STEM)-fp32.onnx $(STEM).calib-option $(CALIB_INPUT)
+$(STEM)-int8-gpu.onnx: $(STEM)-fp32.onnx $(STEM).calib-option
 	$(CALIBRATE) --base fp16
 
 BUILD_ENGINE = $(PY) -m export.build_engine --onnx $< --out $@

@@ -12,6 +12,7 @@ import contextlib
 import dataclasses
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,27 +21,22 @@ if __package__ in (None, ""):  # run as a file: look up packages from the reposi
 
 import numpy as np
 
+from benchmarks.artifact_pair import PRECISIONS, add_pair_arguments, read_pair
 from benchmarks.common import ratio_of, run_rounds, timed
 from benchmarks.report import Findings, benchmark_parser, run_benchmark
 from export.builder_onnxruntime import describe
 from export.onnx_graph import load_model
 from runtime.backends import open_backend
-from runtime.contract import ModelContract, read_contract
-from runtime.errors import UsageError
-from runtime.options import CommandParser
+from runtime.command_line import CommandParser
 
 NAME = "quantization"
-PRECISIONS = ("fp32", "int8")
 REPEATS = 5  # nano takes 10 to 20 ms: enough calls to outlast a slice of the scheduler
 
 
 def build_parser() -> CommandParser:
     """Return the command's parser."""
     parser = benchmark_parser(NAME, __doc__)
-    for precision in PRECISIONS:
-        parser.add_argument(
-            f"--{precision}", type=Path, required=True, metavar="F.onnx", help="built artifact"
-        )
+    add_pair_arguments(parser)
     return parser
 
 
@@ -51,8 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _measure(options: argparse.Namespace) -> Findings:
     artifacts = {precision: getattr(options, precision) for precision in PRECISIONS}
-    contracts = {p: read_contract(artifact) for p, artifact in artifacts.items()}
-    check_pair(contracts)
+    contracts = read_pair(artifacts)
     size_hw = contracts["fp32"].size_hw
     frames = np.random.default_rng(1).integers(0, 256, (1, *size_hw, 3), np.uint8)
     with contextlib.ExitStack() as stack:
@@ -60,7 +55,7 @@ def _measure(options: argparse.Namespace) -> Findings:
         for precision, artifact in artifacts.items():
             backend = open_backend(artifact, "onnxruntime", options.threads)
             stack.callback(backend.close)
-            turns.append(timed(precision, lambda b=backend: b.infer(frames), REPEATS))
+            turns.append(timed(precision, partial(backend.infer, frames), REPEATS))
         samples = run_rounds(turns, options.rounds)
     settings = {
         "model": contracts["fp32"].name,
@@ -72,24 +67,6 @@ def _measure(options: argparse.Namespace) -> Findings:
     ratios = {"fp32 / int8": ratio_of(samples["fp32"], samples["int8"])}
     facts = {precision: artifact_facts(artifact) for precision, artifact in artifacts.items()}
     return Findings(settings, samples, ratios, facts=facts)
-
-
-def check_pair(contracts: dict[str, ModelContract]) -> None:
-    """Refuse artifacts that are not the two precisions of one network.
-
-    Raises:
-        UsageError: If a precision or target is another one, or model or size differ.
-    """
-    for precision, contract in contracts.items():
-        if (contract.precision, contract.target) != (precision, "onnxruntime"):
-            raise UsageError(
-                f"--{precision} got {contract.precision} for {contract.target}; expected "
-                f"{precision} for onnxruntime; build it: make engine PRECISION={precision} "
-                "TARGET=onnxruntime"
-            )
-    first, second = ((c.name, c.size_hw) for c in contracts.values())
-    if first != second:
-        raise UsageError(f"got {first} and {second}; expected one model at one size")
 
 
 def artifact_facts(artifact: Path) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What every benchmark command has in common: options, a table, and JSON with the machine's facts."""
+"""What every benchmark command has in common: its options, its table and its JSON."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from benchmarks.common import DEFAULT_ROUNDS, MIN_ROUNDS, Goal, Ratio, Samples, 
 from benchmarks.machine_facts import busy_remark, load_average, machine_facts, machine_line
 from runtime.atomic_file import write_text
 from runtime.backends import available_cores
-from runtime.errors import UsageError, run_command
-from runtime.options import CommandParser
+from runtime.command_line import CommandParser, check_output, positive
+from runtime.errors import run_command
 
 FORMAT = "cornerrt-benchmark-1"
 RESULTS = Path(__file__).resolve().parent / "results"
@@ -76,7 +76,7 @@ def benchmark_parser(name: str, description: str | None) -> CommandParser:
     )
     add(
         "--threads",
-        type=_positive,
+        type=positive,
         default=available_cores(),
         metavar="N",
         help="CPU threads of a network; default: all cores, %(default)s here",
@@ -100,8 +100,7 @@ def run_benchmark(
         options = parser.parse_args(argv)
         started = datetime.datetime.now(datetime.timezone.utc)
         out = options.out or RESULTS / f"{name}-{started.date().isoformat()}.json"
-        if out.is_dir() or out.suffix != ".json":
-            raise UsageError(f"got --out {out}; expected a file name that ends in .json")
+        check_output("--out", out, ".json")
         load_before = load_average()
         findings = measure(options)
         where = Surroundings(
@@ -195,10 +194,4 @@ def _rounds(text: str) -> int:
         raise argparse.ArgumentTypeError(
             f"got {text!r}; expected a whole number from {MIN_ROUNDS}: fewer give no quartiles"
         )
-    return int(text)
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"got {text!r}; expected a whole number from 1")
     return int(text)

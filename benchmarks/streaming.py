@@ -1,6 +1,6 @@
-"""A stream end to end, through runtime/stream.py's own code, against its slowest stage alone.
+r"""A stream end to end, through runtime/stream.py's own code, against its slowest stage alone.
 
-python -m benchmarks.streaming --video build/demo/clip.mp4 \\
+python -m benchmarks.streaming --video build/demo/clip.mp4 \
   --artifact build/cornernet-nano-256x256-int8.onnxruntime.onnx
 """
 
@@ -23,8 +23,9 @@ from benchmarks.common import Goal, Samples, Sense, Turn, ratio_of, run_rounds, 
 from benchmarks.report import Findings, benchmark_parser, run_benchmark
 from benchmarks.stages_alone import ALL_STAGES, DRAWN_STAGES, StagesAlone, read_frames
 from runtime.backends import Backend, open_backend
+from runtime.command_line import CommandParser, positive
 from runtime.errors import UsageError
-from runtime.options import CommandParser, StreamOptions, parse_options
+from runtime.options import StreamOptions, parse_options
 from runtime.stream import open_source, stream
 
 NAME = "streaming"
@@ -39,7 +40,7 @@ def build_parser() -> CommandParser:
     add = parser.add_argument
     add("--artifact", type=Path, nargs="+", required=True, metavar="F", help="one or more")
     add("--video", type=Path, required=True, metavar="FILE")
-    add("--max-frames", metavar="N", help="use the clip's first N frames only")
+    add("--max-frames", type=positive, metavar="N", help="use the clip's first N frames only")
     return parser
 
 
@@ -91,7 +92,7 @@ def stream_options(
     words = ["--video", str(options.video), "--artifact", str(artifact)]
     words += ["--threads", str(options.threads)]
     if options.max_frames is not None:
-        words += ["--max-frames", options.max_frames]
+        words += ["--max-frames", str(options.max_frames)]
     if save_in is not None:
         words += ["--save", str(save_in / "out.mp4"), "--jsonl", str(save_in / "out.jsonl")]
     return parse_options(words)

@@ -21,6 +21,7 @@ from calibration.samples import CalibrationImages, find_images
 from export.onnx_graph import load_model, save_model
 from export.precision import convert_to_fp16
 from runtime.atomic_file import sha256_of
+from runtime.command_line import CommandParser, check_output
 from runtime.contract import ModelContract, ProvenanceStep, read_contract, write_contract
 from runtime.errors import CalibrationError, UsageError, run_command
 
@@ -58,9 +59,9 @@ class CalibrationResult:
     decisions: tuple[Decision, ...]
 
 
-def build_parser() -> argparse.ArgumentParser:
+def build_parser() -> CommandParser:
     """Return the command line of ``python -m calibration.calibrate``."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = CommandParser(prog="python -m calibration.calibrate", description=__doc__)
     add = parser.add_argument
     add("--onnx", type=Path, required=True, help="the FP32 model from export")
     add("--images", required=True, help="folder, COCO folder, pattern or image")
@@ -133,14 +134,12 @@ def read_float_contract(source: Path) -> ModelContract:
 
 
 def show_progress(progress: Progress) -> None:
-    """Rewrite one line on a terminal; print nothing into files but the end."""
-    last = progress.done == progress.total
-    if sys.stderr.isatty() or last:
-        end = "\n" if last else ""
+    """Rewrite one line on a terminal; silent where the output is no terminal."""
+    if sys.stderr.isatty():
         print(
             f"\rcalibrating: {progress.done}/{progress.total} images, "
             f"{progress.remaining_s:.0f} s left ",
-            end=end,
+            end="\n" if progress.done == progress.total else "",
             file=sys.stderr,
             flush=True,
         )
@@ -156,8 +155,7 @@ def explain(decisions: tuple[Decision, ...]) -> str:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    if arguments.out.suffix != ".onnx" or arguments.out.is_dir():
-        raise UsageError(f"got --out {arguments.out}; expected a file name ending in .onnx")
+    check_output("--out", arguments.out, ".onnx")
     if arguments.out.resolve() == arguments.onnx.resolve():
         raise UsageError(f"--out and --onnx are both {arguments.out}; expected another --out")
     size_hw = read_float_contract(arguments.onnx).size_hw
@@ -178,8 +176,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command; return its exit status."""
-    arguments = build_parser().parse_args(argv)
-    return run_command(lambda: _run(arguments))
+    return run_command(lambda: _run(build_parser().parse_args(argv)))
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ Pickles are read with torch's restricted reader: a file that wants to call anyth
 
 from __future__ import annotations
 
+import json
 import pickle
 import re
 import warnings
@@ -147,6 +148,27 @@ def read_metadata(path: Path) -> dict[str, str]:
             return dict(opened.metadata() or {})
     except (SafetensorError, OSError) as error:
         raise _damaged(path, error) from None
+
+
+def read_class_names(path: Path) -> tuple[str, ...] | None:
+    """Return the names of the classes that lie beside the weights; None if there are none.
+
+    Raises:
+        CheckpointError: If the file is missing or damaged, or the names are no JSON list of text.
+    """
+    text = read_metadata(path).get("class_names")
+    if text is None:
+        return None
+    try:
+        names = json.loads(text)
+    except json.JSONDecodeError:
+        names = None
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise CheckpointError(
+            f"{path} has class_names {text[:40]!r}; expected a JSON list of names; save the "
+            "weights again"
+        )
+    return tuple(names)
 
 
 def _require_content(path: Path) -> None:

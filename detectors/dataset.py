@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
 from torch import Tensor
@@ -15,6 +14,7 @@ from torch.utils.data import Dataset
 
 from detectors.augment import AugmentSpec, augment
 from detectors.targets import TargetSpec, build_targets
+from runtime.camera_files import read_image
 from runtime.errors import DatasetError
 
 
@@ -56,7 +56,7 @@ def read_coco(folder: Path) -> CocoSet:
     Categories are numbered by ascending id, so that class ids have no gaps.
 
     Raises:
-        DatasetError: If the file is missing, malformed, or holds no image.
+        DatasetError: If the file is missing, malformed, lists no image, or one that is missing.
     """
     path = folder / "annotations.json"
     try:
@@ -67,7 +67,7 @@ def read_coco(folder: Path) -> CocoSet:
             f"no {path}; expected COCO annotations; make some: "
             f"python -m detectors.shapes --out {folder}"
         ) from None
-    except (json.JSONDecodeError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise DatasetError(f"{path} is not a COCO annotation file ({error!r})") from None
 
 
@@ -92,20 +92,10 @@ def _parse_coco(folder: Path, body: dict[str, Any]) -> CocoSet:
         )
         for record in body["images"]
     )
+    if absent := next((e.path for e in examples if not e.path.is_file()), None):
+        raise DatasetError(f"no image {absent}; expected every image that the annotations list")
     names = tuple(category["name"] for category in categories)
     return CocoSet(folder, names, tuple(class_of), examples)
-
-
-def read_image(path: Path) -> np.ndarray:
-    """Read an image as uint8 (H, W, 3) BGR.
-
-    Raises:
-        DatasetError: If the file is missing or no image.
-    """
-    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    if image is None:
-        raise DatasetError(f"cannot read image {path}; expected a JPEG or PNG file")
-    return image
 
 
 class TrainingSet(Dataset[dict[str, Tensor]]):

@@ -22,8 +22,8 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 from tqdm import tqdm
 
-from detectors.checkpoints import load_checkpoint, read_metadata
-from detectors.dataset import CocoSet, Example, read_coco, read_image
+from detectors.checkpoints import load_checkpoint, read_class_names
+from detectors.dataset import CocoSet, Example, read_coco
 from detectors.predict import (
     EvaluationModel,
     Predictor,
@@ -32,6 +32,8 @@ from detectors.predict import (
 )
 from detectors.registry import build_detector, check_size, find_spec
 from runtime.atomic_file import write_text
+from runtime.camera_files import read_image
+from runtime.command_line import CommandParser, positive
 from runtime.detections import Detections
 from runtime.errors import DatasetError, UsageError, run_command
 from runtime.postprocess import PostprocessOptions
@@ -106,6 +108,9 @@ def score_rows(
         return AveragePrecision(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, len(image_ids))
     with contextlib.redirect_stdout(io.StringIO()):  # it prints its progress
         truth = COCO(str(coco.annotation_file))
+        for entry in truth.dataset["annotations"]:  # both are required, many sets lack them
+            entry.setdefault("iscrowd", 0)
+            entry.setdefault("area", entry["bbox"][2] * entry["bbox"][3])
         scoring = COCOeval(truth, truth.loadRes(rows), "bbox")
         scoring.params.imgIds = image_ids
         scoring.evaluate()
@@ -114,31 +119,28 @@ def score_rows(
     return AveragePrecision(*(round(float(s), 5) for s in scoring.stats[:6]), len(image_ids))
 
 
-def build_parser() -> argparse.ArgumentParser:
+def build_parser() -> CommandParser:
     """Return the command's parser."""
-    parser = argparse.ArgumentParser(prog="python -m detectors.evaluate", description=__doc__)
+    parser = CommandParser(prog="python -m detectors.evaluate", description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="COCO-format folder")
     parser.add_argument("--artifact", type=Path, help="ONNX file or engine with its contract")
     parser.add_argument("--model", default="cornernet-nano", help="name in the registry")
     parser.add_argument("--weights", type=Path, help="checkpoint of --model")
     parser.add_argument("--size", type=int, nargs=2, metavar=("H", "W"), help="network input")
-    parser.add_argument("--limit", type=int, help="evaluate the first so many images only")
+    parser.add_argument("--limit", type=positive, help="evaluate the first so many images only")
     parser.add_argument("--json", type=Path, help="also write the figures there")
     return parser
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command; returns its exit status."""
-    options = build_parser().parse_args(argv)
-    return run_command(lambda: _run(options))
+    return run_command(lambda: _run(build_parser().parse_args(argv)))
 
 
 def _run(options: argparse.Namespace) -> int:
     """Evaluate what the options name."""
     if (options.artifact is None) == (options.weights is None):
         raise UsageError("expected exactly one of --artifact FILE and --weights FILE; give one")
-    if options.limit is not None and options.limit < 1:
-        raise UsageError(f"--limit is {options.limit}; expected at least 1")
     coco = read_coco(options.data)
     model = _model_from(options)
     if model.class_names != coco.class_names:
@@ -163,13 +165,12 @@ def _model_from(options: argparse.Namespace) -> EvaluationModel:
     spec = find_spec(options.model)
     size_hw = tuple(options.size) if options.size else spec.default_size_hw
     check_size(options.model, size_hw)
-    names = read_metadata(options.weights).get("class_names")
-    if names is None:
+    class_names = read_class_names(options.weights)
+    if class_names is None:
         raise UsageError(
             f"{options.weights} does not name its classes; "
             "export it, and evaluate the artifact: make engine WEIGHTS=..."
         )
-    class_names = tuple(json.loads(names))
     network = build_detector(options.model, len(class_names))
     load_checkpoint(network, options.weights)
     predict = predictor_from_network(network, spec, size_hw, EVALUATION_OPTIONS)

@@ -39,6 +39,7 @@ from detectors.shapes_scene import (
     render,
 )
 from runtime.atomic_file import write_text
+from runtime.command_line import CommandParser
 from runtime.errors import DatasetError, UsageError, run_command
 
 # Landscape, square and portrait, so that the letterbox is exercised; the longest side is nano's.
@@ -153,9 +154,9 @@ def _coco(spec: ShapesSpec, images: list[Any], annotations: list[Any]) -> dict[s
     }
 
 
-def build_parser() -> argparse.ArgumentParser:
+def build_parser() -> CommandParser:
     """Return the command's parser."""
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="python -m detectors.shapes", description="Make the Shapes dataset, or a moving clip."
     )
     parser.add_argument("--out", type=Path, help="folder for images/ and annotations.json")
@@ -172,8 +173,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command; returns its exit status."""
-    options = build_parser().parse_args(argv)
-    return run_command(lambda: _run(options))
+    return run_command(lambda: _run(build_parser().parse_args(argv)))
 
 
 def _run(options: argparse.Namespace) -> int:

@@ -29,6 +29,7 @@ from detectors.dataset import CocoSet, EpochSampler, TrainingSet, read_coco
 from detectors.registry import check_size, find_spec
 from detectors.targets import TargetSpec
 from detectors.trainer import Trainer, TrainOptions
+from runtime.command_line import CommandParser
 from runtime.errors import UsageError, run_command
 
 
@@ -89,9 +90,9 @@ def write_weights(trainer: Trainer, coco: CocoSet, path: Path, command: str) -> 
     save_checkpoint(trainer.model, path, metadata)
 
 
-def build_parser() -> argparse.ArgumentParser:
+def build_parser() -> CommandParser:
     """Return the command's parser."""
-    parser = argparse.ArgumentParser(prog="python -m detectors.train", description=__doc__)
+    parser = CommandParser(prog="python -m detectors.train", description=__doc__)
     parser.add_argument("--model", default="cornernet-nano", help="name in the registry")
     parser.add_argument("--data", type=Path, required=True, help="COCO-format folder")
     parser.add_argument("--out", type=Path, required=True, help="folder for checkpoints and log")
@@ -114,8 +115,8 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     """Run the command; returns its exit status."""
     arguments = sys.argv[1:] if argv is None else argv
-    parsed = build_parser().parse_args(arguments)
-    return run_command(lambda: _run(parsed, shlex.join(arguments)))
+    command = shlex.join(arguments)
+    return run_command(lambda: _run(build_parser().parse_args(arguments), command))
 
 
 def _run(parsed: argparse.Namespace, command: str) -> int:

@@ -13,6 +13,7 @@ if __package__ in (None, ""):  # run as a file: look up packages from the reposi
 from export.builder_tensorrt_rtx import DEFAULT_CAPABILITIES, RtxOptions, build_tensorrt_rtx
 from export.choose_target import TARGETS, choose_target
 from runtime.atomic_file import sha256_of
+from runtime.command_line import CommandParser, check_output, positive
 from runtime.contract import ModelContract, ProvenanceStep, read_contract, write_contract
 from runtime.errors import BackendError, BuildError, UsageError, run_command
 from runtime.trt_module import load_tensorrt_rtx
@@ -37,9 +38,9 @@ class BuildRequest:
     max_batch: int = 1
 
 
-def build_parser() -> argparse.ArgumentParser:
+def build_parser() -> CommandParser:
     """Return the command line of ``python -m export.build_engine``."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = CommandParser(prog="python -m export.build_engine", description=__doc__)
     add = parser.add_argument
     add("--onnx", type=Path, required=True, help="a portable model with its contract")
     add("--target", choices=TARGETS, default="auto", help="auto: the first that can run here")
@@ -51,7 +52,7 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="CC",
         help="GPUs of a TensorRT-RTX engine; default: %(default)s",
     )
-    add("--max-batch", type=int, default=1, help="largest batch of a TensorRT-RTX engine")
+    add("--max-batch", type=positive, default=1, help="largest batch of a TensorRT-RTX engine")
     return parser
 
 
@@ -90,8 +91,8 @@ def _for_onnxruntime(request: BuildRequest, precision: str) -> tuple[str, str]:
         from export.builder_onnxruntime import build_onnxruntime
     except ModuleNotFoundError as error:
         raise BackendError(
-            f"target onnxruntime is not installed (no module {error.name}); install it: pip "
-            "install 'cornerrt[export,ort]'"
+            f"target onnxruntime is not installed (no module {error.name}); install it from the "
+            "checkout: pip install --editable '.[export,ort]'"
         ) from None
     build = build_onnxruntime(request.source, request.out, precision)
     return f"onnxruntime {onnxruntime.__version__}", build.summary()
@@ -107,10 +108,9 @@ def _for_tensorrt_rtx(request: BuildRequest, precision: str) -> tuple[str, str]:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    if arguments.out.is_dir() or arguments.out.resolve() == arguments.onnx.resolve():
+    check_output("--out", arguments.out)
+    if arguments.out.resolve() == arguments.onnx.resolve():
         raise UsageError(f"got --out {arguments.out}; expected a new file's name")
-    if arguments.max_batch < 1:
-        raise UsageError(f"--max-batch got {arguments.max_batch}; expected at least 1")
     target, reason = choose_target(arguments.target)
     print(f"building for {target}: {reason}", flush=True)
     capabilities = tuple(arguments.compute_capability)
@@ -122,8 +122,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command; return its exit status."""
-    arguments = build_parser().parse_args(argv)
-    return run_command(lambda: _run(arguments))
+    return run_command(lambda: _run(build_parser().parse_args(argv)))
 
 
 if __name__ == "__main__":

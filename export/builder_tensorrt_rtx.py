@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,22 +40,20 @@ class RtxBuild:
     Attributes:
         size_bytes: Size of the engine.
         layers: Layers of the parsed network, before fusion.
-        seconds: Time that the compiler took.
         report: The engine's kernels, over all GPUs.
     """
 
     size_bytes: int
     layers: int
-    seconds: float
     report: EngineReport
 
     def summary(self) -> str:
-        """Return one line for people."""
+        """Return one line for people, the same in every build of the same model."""
         kinds = {"INT8": "int8", "FP16": "half", "FP32": "float"}
         counts = ", ".join(f"{self.report.convolutions(t)} {name}" for name, t in kinds.items())
         return (
             f"{self.layers} layers, {len(self.report.kernels)} kernels; convolution kernels: "
-            f"{counts}; compiled in {self.seconds:.1f} s"
+            f"{counts}"
         )
 
 
@@ -81,10 +78,8 @@ def build_tensorrt_rtx(source: Path, out: Path, precision: str, options: RtxOpti
     trt = load_tensorrt_rtx()
     model = inline_corner_pool(load_model(source), CornerPoolForm.MAX_POOL)
     builder = _Compiler(trt, options)
-    start = time.monotonic()
     engine, layers = builder.compile(model)
-    seconds = time.monotonic() - start
-    build = RtxBuild(len(engine), layers, seconds, read_engine(engine))
+    build = RtxBuild(len(engine), layers, read_engine(engine))
     check_precision(build, precision)
     with replace_when_done(out) as partial:
         partial.write_bytes(engine)
@@ -176,7 +171,7 @@ class _Compiler:
             if -1 in shape[1:]:
                 raise BuildError(
                     f"input {tensor.name} has shape {shape}; expected only the batch to be "
-                    "dynamic; export without --dynamic-size"
+                    "dynamic; export it again: python -m export.export_onnx"
                 )
             batches = (1, self._options.max_batch) if shape[0] == -1 else (shape[0],) * 2
             smallest, largest = ((batch, *shape[1:]) for batch in batches)

@@ -7,7 +7,6 @@ prints the target's name alone on standard output, and the reason on standard er
 
 from __future__ import annotations
 
-import argparse
 import sys
 from pathlib import Path
 
@@ -16,6 +15,7 @@ if __package__ in (None, ""):  # run as a file: look up packages from the reposi
 
 from export.builder_tensorrt_rtx import DEFAULT_CAPABILITIES
 from runtime.backends import BACKENDS
+from runtime.command_line import CommandParser
 from runtime.errors import BackendError, BuildError, run_command
 from runtime.trt_module import gpu_compute_capability, load_tensorrt, load_tensorrt_rtx
 
@@ -66,19 +66,18 @@ def _check_rtx_runs_here() -> None:
     load_tensorrt_rtx()
 
 
-def build_parser() -> argparse.ArgumentParser:
+def build_parser() -> CommandParser:
     """Return the command's parser."""
-    parser = argparse.ArgumentParser(prog="python -m export.choose_target", description=__doc__)
+    parser = CommandParser(prog="python -m export.choose_target", description=__doc__)
     parser.add_argument("target", nargs="?", choices=TARGETS, default="auto")
     return parser
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command; return its exit status."""
-    requested = build_parser().parse_args(argv).target
 
     def choose() -> int:
-        target, reason = choose_target(requested)
+        target, reason = choose_target(build_parser().parse_args(argv).target)
         print(f"target {target}: {reason}", file=sys.stderr)
         print(target)
         return 0

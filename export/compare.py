@@ -23,8 +23,10 @@ from export.export_onnx import add_source_arguments, deploy_module
 from export.onnx_graph import load_model
 from export.surgery import keep_outputs
 from export.wrapper import DETECTION_NAMES, INPUT_NAME
+from runtime.camera_files import read_image
+from runtime.command_line import CommandParser, seed
 from runtime.contract import ModelContract, read_contract
-from runtime.errors import ArtifactError, ExportError, SourceError, UsageError, run_command
+from runtime.errors import ArtifactError, ExportError, UsageError, run_command
 
 Arrays = dict[str, np.ndarray]
 
@@ -191,14 +193,14 @@ def run_onnxruntime(model: ModelProto, frames: np.ndarray) -> Arrays:
     return dict(zip(names, values, strict=True))
 
 
-def build_parser() -> argparse.ArgumentParser:
+def build_parser() -> CommandParser:
     """Return the command line of ``python -m export.compare``."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = CommandParser(prog="python -m export.compare", description=__doc__)
     parser.add_argument("--onnx", type=Path, required=True, help="the exported model")
     parser.add_argument("--model", help="its name in the registry, if not that of its contract")
     add_source_arguments(parser)
     parser.add_argument("--images", type=Path, nargs="+", help="images to compare on")
-    parser.add_argument("--seed", type=int, default=0, help="else noise frames of this seed")
+    parser.add_argument("--seed", type=seed, default=0, help="else noise frames of this seed")
     parser.add_argument(
         "--tolerance",
         type=float,
@@ -216,10 +218,7 @@ def read_frames(paths: Sequence[Path], size_hw: tuple[int, int]) -> np.ndarray:
     """
     frames = []
     for path in paths:
-        image = cv2.imread(str(path), cv2.IMREAD_COLOR)
-        if image is None:
-            raise SourceError(f"cannot read {path}; expected an image file such as PNG or JPEG")
-        frames.append(cv2.resize(image, (size_hw[1], size_hw[0])))
+        frames.append(cv2.resize(read_image(path), (size_hw[1], size_hw[0])))
     return np.stack(frames).astype(np.uint8)
 
 
@@ -229,6 +228,11 @@ def _run(arguments: argparse.Namespace) -> int:
         raise UsageError(
             f"got --model {arguments.model}; {arguments.onnx} holds {contract.name}; "
             "drop --model or choose another file"
+        )
+    if contract.target != "portable":
+        raise ArtifactError(
+            f"{arguments.onnx} was built for {contract.target}, where the raw maps have no names; "
+            "expected the portable model that it was built from"
         )
     model = load_model(arguments.onnx)
     if arguments.images:
@@ -254,8 +258,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command; return its exit status."""
-    arguments = build_parser().parse_args(argv)
-    return run_command(lambda: _run(arguments))
+    return run_command(lambda: _run(build_parser().parse_args(argv)))
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,12 +9,12 @@ import torch
 from torch import nn
 
 import detectors
-from detectors.checkpoints import load_checkpoint, read_metadata
+from detectors.checkpoints import load_checkpoint, read_class_names, read_metadata
 from detectors.coco_names import COCO_NAMES
 from detectors.registry import build_detector, find_spec
 from runtime.atomic_file import sha256_of
 from runtime.contract import ProvenanceStep
-from runtime.errors import CheckpointError, UsageError
+from runtime.errors import UsageError
 
 SHIPPED_WEIGHTS = {
     "cornernet-nano": Path(detectors.__file__).parent / "weights" / "cornernet-nano.safetensors"
@@ -71,11 +70,10 @@ def load_detector(source: DetectorSource) -> LoadedDetector:
             f"{source.name} got no weights; expected --weights FILE "
             "(or --random-weights SEED to measure speed)"
         )
-    metadata = read_metadata(path)
-    class_names = _class_names(metadata, path, source.num_classes)
+    class_names = _class_names(path, source.num_classes)
     network = build_detector(source.name, len(class_names)).eval()
     report = load_checkpoint(network, path)
-    note = metadata.get("command", f"layout {report.layout}")
+    note = read_metadata(path).get("command", f"layout {report.layout}")
     step = ProvenanceStep("weights", sha256_of(path), f"torch {torch.__version__}", note)
     return LoadedDetector(network, class_names, step)
 
@@ -93,24 +91,16 @@ def _random_detector(source: DetectorSource) -> LoadedDetector:
     )
 
 
-def _class_names(metadata: dict[str, str], path: Path, num_classes: int | None) -> tuple[str, ...]:
+def _class_names(path: Path, num_classes: int | None) -> tuple[str, ...]:
     """Return the names that the weights carry, or else COCO's or numbers."""
-    if "class_names" not in metadata:
+    names: tuple[str, ...] | None = read_class_names(path)
+    if names is None:
         return _default_names(num_classes or len(COCO_NAMES))
-    try:
-        names = json.loads(metadata["class_names"])
-    except json.JSONDecodeError:
-        names = None
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise CheckpointError(
-            f"{path} has class_names {metadata['class_names'][:40]!r}; expected a JSON list of "
-            "names; save the weights again"
-        )
     if num_classes not in (None, len(names)):
         raise UsageError(
             f"got --num-classes {num_classes}; {path} has {len(names)} classes; drop the option"
         )
-    return tuple(names)
+    return names
 
 
 def _default_names(count: int) -> tuple[str, ...]:

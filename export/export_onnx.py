@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,8 +22,9 @@ from export.precision import convert_to_fp16
 from export.surgery import keep_outputs
 from export.torch_export import export_module
 from export.wrapper import DETECTION_NAMES, DeployModule, Normalisation
+from runtime.command_line import CommandParser, check_output, positive, seed
 from runtime.contract import ModelContract, ProvenanceStep, TensorSpec, write_contract
-from runtime.errors import UsageError, run_command
+from runtime.errors import run_command
 
 
 @dataclass(frozen=True)
@@ -44,9 +44,9 @@ class ExportRequest:
     raw: bool = False
 
 
-def build_parser() -> argparse.ArgumentParser:
+def build_parser() -> CommandParser:
     """Return the command line of ``python -m export.export_onnx``."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = CommandParser(prog="python -m export.export_onnx", description=__doc__)
     add_source_arguments(parser)
     parser.add_argument("--model", required=True, help=f"one of {', '.join(sorted(DETECTORS))}")
     parser.add_argument(
@@ -55,7 +55,9 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--out", type=Path, required=True, help="the .onnx file to write")
     parser.add_argument("--precision", choices=("fp32", "fp16"), default="fp32")
     parser.add_argument("--raw", action="store_true", help="end at the six raw maps")
-    parser.add_argument("--num-classes", type=int, help="when the weights do not say; default 80")
+    parser.add_argument(
+        "--num-classes", type=positive, help="when the weights do not say; default 80"
+    )
     return parser
 
 
@@ -63,7 +65,7 @@ def add_source_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options that choose a detector's weights."""
     parser.add_argument("--weights", type=Path, help=".safetensors or published .pkl file")
     parser.add_argument(
-        "--random-weights", type=int, metavar="SEED", help="no weights: to measure speed only"
+        "--random-weights", type=seed, metavar="SEED", help="no weights: to measure speed only"
     )
 
 
@@ -83,7 +85,7 @@ def export_onnx(request: ExportRequest, out: Path) -> ModelContract:
         ExportError: If torch or ONNX refuses the model.
     """
     check_size(request.source.name, request.size_hw)
-    _check_output(out)
+    check_output("--out", out, ".onnx")
     detector = load_detector(request.source)
     model = export_detector(detector, request)
     contract = _contract(model, detector, request)
@@ -137,23 +139,6 @@ def _tensor_spec(value: ValueInfoProto) -> TensorSpec:
     )
 
 
-def _check_output(out: Path) -> None:
-    """Refuse a place that cannot be written before the long export, not after it."""
-    if out.suffix != ".onnx":
-        raise UsageError(f"got --out {out}; expected a name ending in .onnx")
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=out.parent):
-            pass
-    except OSError as error:
-        raise UsageError(
-            f"cannot write in {out.parent} ({error.strerror}); expected a folder of yours; "
-            "choose another --out"
-        ) from None
-    if out.is_dir():
-        raise UsageError(f"got --out {out}, a folder; expected a file name ending in .onnx")
-
-
 def _run(arguments: argparse.Namespace) -> int:
     source = DetectorSource(
         arguments.model, arguments.weights, arguments.random_weights, arguments.num_classes
@@ -168,8 +153,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command; return its exit status."""
-    arguments = build_parser().parse_args(argv)
-    return run_command(lambda: _run(arguments))
+    return run_command(lambda: _run(build_parser().parse_args(argv)))
 
 
 if __name__ == "__main__":

@@ -35,6 +35,10 @@ def replace_when_done(path: Path) -> Iterator[Path]:
     try:
         yield partial
         os.replace(partial, path)
+    except OSError as error:
+        if error.filename == str(partial):  # the user knows the final name only
+            error.filename = str(path)
+        raise
     finally:
         partial.unlink(missing_ok=True)
 

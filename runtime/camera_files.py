@@ -66,17 +66,29 @@ def read_image(path: Path) -> np.ndarray:
         data = path.read_bytes()
     except OSError as error:
         raise SourceError(f"{path} cannot be read ({error.strerror}); check the path") from None
-    # From memory, not with imread: that fills the rest of a cut JPEG with grey and says nothing.
-    try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-    except cv2.error:  # an empty file, or one that states an absurd size
-        image = None
+    image = None if _is_cut_short(data) else _decode(data)
     if image is None:
         raise SourceError(
             f"{path} cannot be decoded; expected a complete image; it is cut short, empty or no "
             "image: remove it or copy it again"
         )
     return np.asarray(image)
+
+
+def _is_cut_short(data: bytes) -> bool:
+    """Look for the end of a JPEG or PNG: OpenCV 4 fills what is missing with grey, or prints."""
+    if data.startswith(b"\xff\xd8"):  # JPEG: the last scan must be followed by the end marker
+        return data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda")
+    return data.startswith(b"\x89PNG") and b"IEND" not in data
+
+
+def _decode(data: bytes) -> np.ndarray | None:
+    """Return the picture in a file's bytes, None if there is none."""
+    try:
+        # From memory: imread of OpenCV 5, too, fills the rest of a cut JPEG with grey.
+        return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    except cv2.error:  # an empty file, or one that states an absurd size
+        return None
 
 
 def list_images(pattern: str) -> list[Path]:

@@ -6,6 +6,7 @@ import glob
 import math
 import os
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -59,12 +60,14 @@ class CameraSource:
             )
         self.frame_rate = _frame_rate(self._capture)
         self._sequence = 0
+        self._reading = threading.Lock()
 
     def read(self) -> Frame:
         """Wait for the next picture; a failed read is repeated until the stall timeout."""
         deadline = time.monotonic() + self._patience_s
         while True:
-            delivered, image = self._capture.read()
+            with self._reading:
+                delivered, image = self._capture.read()
             if delivered and image is not None and image.size:
                 break
             if time.monotonic() > deadline:
@@ -76,8 +79,13 @@ class CameraSource:
         return frame
 
     def close(self) -> None:
-        """Give the device back."""
-        self._capture.release()
+        """Give the device back; while another thread hangs in ``read``, leave it as it is.
+
+        OpenCV would crash: the device is then given back when the process ends.
+        """
+        if self._reading.acquire(blocking=False):
+            self._capture.release()
+            self._reading.release()
 
 
 def _open_camera(device: str) -> Any:
@@ -123,6 +131,7 @@ class VideoSource:
             )
         self.frame_rate = _frame_rate(self._capture)
         self._promised = max(0, int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT)))
+        self._last_ms = 0.0
         self._sequence = 0
 
     def read(self) -> Frame | None:
@@ -132,14 +141,22 @@ class VideoSource:
             self._check_length()
             return None
         captured_ns = time.monotonic_ns()
+        self._last_ms = float(self._capture.get(cv2.CAP_PROP_POS_MSEC))
         frame = Frame(bgr8_from_image(image, self.name), self.name, self._sequence, captured_ns)
         self._sequence += 1
         return frame
 
     def _check_length(self) -> None:
-        """Refuse an end that comes clearly before the one the file promises."""
+        """Refuse an end that comes clearly before the one the file promises.
+
+        Both the number of pictures and the time of the last must fall short: many containers state
+        a duration only, and the count that OpenCV makes of it is wrong where the rate varies.
+        """
         tolerance = max(LENGTH_TOLERANCE_FRAMES, round(self._promised * LENGTH_TOLERANCE))
-        if self._sequence == 0 or self._sequence < self._promised - tolerance:
+        expected = self._promised - tolerance
+        expected_ms = (expected - 1) * 1000 / (self._capture.get(cv2.CAP_PROP_FPS) or math.inf)
+        is_short = self._sequence < expected and self._last_ms < expected_ms
+        if self._sequence == 0 or is_short:
             raise SourceError(
                 f"{self._path} ended after {self._sequence} pictures; expected "
                 f"{self._promised or 'at least 1'}; it is cut short: copy it again"

@@ -125,13 +125,20 @@ def contract_path(artifact: Path) -> Path:
 def write_contract(contract: ModelContract, artifact: Path) -> Path:
     """Write the contract beside a finished artifact, with the artifact's digest filled in.
 
+    An artifact whose contract cannot be written is removed: nothing could use it, and Make would
+    take it for finished.
+
     Returns:
         The path written to.
     """
     stamped = dataclasses.replace(contract, artifact_sha256=sha256_of(artifact))
     path = contract_path(artifact)
     body = {"format": FORMAT, **dataclasses.asdict(stamped)}
-    write_text(path, json.dumps(body, indent=1) + "\n")
+    try:
+        write_text(path, json.dumps(body, indent=1) + "\n")
+    except OSError:
+        artifact.unlink()
+        raise
     return path
 
 

@@ -6,20 +6,12 @@ import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
 
 from runtime.backends import BACKEND_NAMES
+from runtime.command_line import CommandParser, count, positive
 from runtime.errors import UsageError
 
 BUILD_FOLDER = Path("build")  # where `make engine` leaves its artifacts
-
-
-class CommandParser(argparse.ArgumentParser):
-    """A parser whose complaint is one line, like every other error."""
-
-    def error(self, message: str) -> NoReturn:
-        """Raise instead of printing the usage and leaving."""
-        raise UsageError(f"{message}; see: {self.prog} --help")
 
 
 @dataclass(frozen=True)
@@ -46,28 +38,33 @@ class StreamOptions:
 
     def __post_init__(self) -> None:
         """Check what argparse cannot."""
-        outputs = {
-            "--save": self.save,
-            "--jsonl": self.jsonl,
-            "--contact-sheet": self.contact_sheet,
-            "--summary-json": self.summary_json,
-        }
         taken: dict[Path, str] = {}
         for name, path in (("--video", self.video), ("--artifact", self.artifact)):
             if path is not None:
                 taken[path.resolve()] = name
-        for name, path in outputs.items():
-            if path is None:
-                continue
+        for name, path in self.outputs.items():
             if path.is_dir():
                 raise UsageError(f"{name} got {path}, a folder; expected a file name")
             other = taken.setdefault(path.resolve(), name)
             if other != name:
                 raise UsageError(f"{name} and {other} both name {path}; choose two files")
-        for name, suffix in (("--save", ".mp4"), ("--contact-sheet", ".png")):
-            path = outputs[name]
+        for name, path, suffix in (
+            ("--save", self.save, ".mp4"),
+            ("--contact-sheet", self.contact_sheet, ".png"),
+        ):
             if path is not None and path.suffix.lower() != suffix:
                 raise UsageError(f"{name} got {path}; expected a name that ends in {suffix}")
+
+    @property
+    def outputs(self) -> dict[str, Path]:
+        """The files that were asked for, by option."""
+        paths = {
+            "--save": self.save,
+            "--jsonl": self.jsonl,
+            "--contact-sheet": self.contact_sheet,
+            "--summary-json": self.summary_json,
+        }
+        return {name: path for name, path in paths.items() if path is not None}
 
 
 def build_parser() -> CommandParser:
@@ -88,12 +85,12 @@ def build_parser() -> CommandParser:
     )
     parser.add_argument("--backend", choices=BACKEND_NAMES, default="auto")
     parser.add_argument(
-        "--threads", type=_count, default=0, metavar="N", help="CPU threads; default: all cores"
+        "--threads", type=count, default=0, metavar="N", help="CPU threads; default: all cores"
     )
     parser.add_argument(
         "--score", type=_score, default=0.3, metavar="X", help="lowest score, 0 to 1; default 0.3"
     )
-    parser.add_argument("--max-frames", type=_positive, metavar="N", help="stop after N pictures")
+    parser.add_argument("--max-frames", type=positive, metavar="N", help="stop after N pictures")
     parser.add_argument("--save", metavar="OUT.mp4", type=Path, help="annotated video")
     parser.add_argument("--jsonl", metavar="OUT.jsonl", type=Path, help="one line per picture")
     parser.add_argument(
@@ -119,18 +116,6 @@ def _camera(text: str) -> str:
     if not text.isdecimal() and not text.startswith("/dev/"):
         raise argparse.ArgumentTypeError(f"got {text!r}; expected an index or a /dev path")
     return text
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"got {text!r}; expected a whole number from 0")
-    return int(text)
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"got {text!r}; expected a whole number from 1")
-    return int(text)
 
 
 def _score(text: str) -> float:

@@ -92,7 +92,10 @@ class Pipeline:
         return self._frames.dropped
 
     def request_stop(self) -> None:
-        """End as if the source had ended; may be called from a signal handler or any thread."""
+        """End after the picture that the network is at; those still waiting for it are dropped.
+
+        May be called from a signal handler or any thread.
+        """
         self._stop_requested = True  # no lock: a handler may interrupt its holder
 
     def run(self, on_frame: Callable[[FrameResult], None] | None = None) -> StreamSummary:
@@ -147,7 +150,9 @@ class Pipeline:
         try:
             while self._max_frames is None or frames < self._max_frames:
                 captured = self._next_frame(frames)
-                if captured is None or not self._results.put(self._detect(*captured, canvas)):
+                if captured is None or self._stop_requested:  # what waits may be seconds of work
+                    return
+                if not self._results.put(self._detect(*captured, canvas)):
                     return
                 frames += 1
         finally:

@@ -57,7 +57,7 @@ class VideoSink:
     def __init__(self, path: Path, frame_rate: float, keep_time: bool) -> None:
         self._path = path
         self._partial = partial_path(path)
-        self._frame_rate = frame_rate
+        self._frame_rate = _encodable_rate(frame_rate)
         self._keep_time = keep_time
         self._writer: cv2.VideoWriter | None = None
         self._size_hw = (0, 0)
@@ -120,6 +120,12 @@ class VideoSink:
             self._writer.release()
             self._writer = None
         self._partial.unlink(missing_ok=True)
+
+
+def _encodable_rate(frame_rate: float) -> float:
+    """Round a rate so that MPEG-4 can state it, as a fraction whose numerator has 16 bits."""
+    decimals = 3 if frame_rate < 65 else 2 if frame_rate < 655 else 0
+    return round(frame_rate, decimals)
 
 
 class JsonlSink:

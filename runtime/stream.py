@@ -18,12 +18,13 @@ if __package__ in (None, ""):  # run as a file: look up packages from the reposi
 
 import cv2
 
-from runtime.artifacts import newest_runnable
+from runtime.artifacts import open_newest
 from runtime.atomic_file import write_text
 from runtime.backend_synthetic import SyntheticBackend
 from runtime.backends import Backend, open_backend
 from runtime.camera_files import ImageFilesSource
 from runtime.camera_opencv import CameraSource, VideoSource
+from runtime.command_line import check_output
 from runtime.contact_sheet import ContactSheetSink
 from runtime.errors import SourceError, run_command
 from runtime.frames import FrameResult
@@ -77,12 +78,12 @@ def choose_backend(options: StreamOptions) -> Backend:
         synthetic.open(options.artifact)
         print("synthetic boxes, no network")
         return synthetic
-    artifact, reason = options.artifact, "asked for"
-    if artifact is None:
-        choice = newest_runnable(BUILD_FOLDER, options.backend)
-        artifact, reason = choice.artifact, choice.reason
-    backend = open_backend(artifact, options.backend, options.threads)
-    print(f"{artifact} on {backend.name} ({reason})")
+    if options.artifact is None:
+        choice = open_newest(BUILD_FOLDER, options.backend, options.threads)
+        print(f"{choice.artifact} on {choice.backend.name} ({choice.reason})")
+        return choice.backend
+    backend = open_backend(options.artifact, options.backend, options.threads)
+    print(f"{options.artifact} on {backend.name} (asked for)")
     return backend
 
 
@@ -122,6 +123,8 @@ def open_sinks(
     options: StreamOptions, source: Source, backend: Backend, cleanup: contextlib.ExitStack
 ) -> list[Sink]:
     """Open the sinks that were asked for; ``cleanup`` discards those that were not closed."""
+    for name, path in options.outputs.items():
+        check_output(name, path)  # some are written only at the end
     sinks: list[Sink] = []
 
     def add(sink: Sink) -> None:

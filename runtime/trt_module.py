@@ -52,7 +52,7 @@ def load_tensorrt_rtx() -> TensorRTModule:
     if missing := [name for name in needed if importlib.util.find_spec(name) is None]:
         raise BackendError(
             f"TensorRT-RTX is not installed (no module {missing[0]}); expected it for target "
-            "tensorrt-rtx; install it: pip install 'cornerrt[rtx]'"
+            "tensorrt-rtx; install it from the checkout: pip install --editable '.[rtx]'"
         )
     _preload_rtx_libraries()
     return _imported("tensorrt_rtx_bindings", "tensorrt-rtx")
@@ -99,7 +99,7 @@ def _preload_rtx_libraries() -> None:
         if not found:
             raise BackendError(
                 f"{folder} has no {pattern}; expected TensorRT-RTX's libraries there; install "
-                "them again: pip install --force-reinstall 'cornerrt[rtx]'"
+                "them again: pip install --force-reinstall --editable '.[rtx]'"
             )
         try:
             ctypes.CDLL(str(found[0]), mode=ctypes.RTLD_GLOBAL)

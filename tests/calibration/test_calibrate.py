@@ -169,7 +169,7 @@ def test_a_bad_output_name(
     source: Path, images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     argv = arguments(source, images, tmp_path / "model.engine")
-    assert "expected a file name ending in .onnx" in fails(capsys, argv)
+    assert "expected a name that ends in .onnx" in fails(capsys, argv)
 
 
 def test_the_output_cannot_be_the_input(

@@ -15,7 +15,12 @@ from torch import Tensor, nn
 
 from detectors import checkpoints
 from detectors.checkpoint_layouts import RENAMES_2018, is_counter
-from detectors.checkpoints import load_checkpoint, read_metadata, save_checkpoint
+from detectors.checkpoints import (
+    load_checkpoint,
+    read_class_names,
+    read_metadata,
+    save_checkpoint,
+)
 from detectors.registry import build_detector
 from runtime.errors import CheckpointError
 from tests.detectors.deterministic_weights import build_filled, draw_state
@@ -100,6 +105,22 @@ def test_metadata_is_empty_where_there_is_none(tmp_path):
     assert read_metadata(bare) == {}
     torch.save({"a": torch.ones(1)}, tmp_path / "a.pkl")
     assert read_metadata(tmp_path / "a.pkl") == {}
+
+
+def test_class_names_round_trip(nano, tmp_path):
+    path = tmp_path / "a.safetensors"
+    save_checkpoint(nano, path, {"class_names": '["cup", "pen"]'})
+    assert read_class_names(path) == ("cup", "pen")
+    save_checkpoint(nano, path, {})
+    assert read_class_names(path) is None
+
+
+@pytest.mark.parametrize("names", ["[1,", '"cup"', "[1, 2]"])
+def test_malformed_class_names_are_refused(nano, tmp_path, names):
+    path = tmp_path / "a.safetensors"
+    save_checkpoint(nano, path, {"class_names": names})
+    with pytest.raises(CheckpointError, match="expected a JSON list of names"):
+        read_class_names(path)
 
 
 def test_float16_file_fills_a_float32_model(nano, tmp_path):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from detectors.augment import AugmentSpec
-from detectors.dataset import EpochSampler, TrainingSet, read_coco, read_image
+from detectors.dataset import EpochSampler, TrainingSet, read_coco
 from detectors.targets import TargetSpec
 from runtime.errors import DatasetError
 
@@ -49,6 +49,7 @@ def test_crowds_are_left_out_and_empty_images_stay(tmp_path):
         (None, "no .*annotations.json"),
         ("{", "not a COCO annotation file"),
         ("[]", "not a COCO annotation file"),
+        ('{"images": [{"id": 1}], "annotations": ["x"], "categories": []}', "not a COCO"),
         ('{"images": [], "annotations": [], "categories": []}', "lists no images"),
         ('{"images": [{"id": 1}], "annotations": [{"image_id": 2}]}', "not a COCO"),
     ],
@@ -60,10 +61,11 @@ def test_bad_annotations_are_one_error(tmp_path, content, message):
         read_coco(tmp_path)
 
 
-def test_reading_something_that_is_no_image_names_it(tmp_path):
-    (tmp_path / "x.png").write_text("no image")
-    with pytest.raises(DatasetError, match=r"x\.png"):
-        read_image(tmp_path / "x.png")
+def test_an_image_that_is_missing_is_named_before_any_work(tmp_path):
+    write_coco(tmp_path, [annotation()])
+    (tmp_path / "images" / "1.png").unlink()
+    with pytest.raises(DatasetError, match=r"no image .*1\.png; expected every image"):
+        read_coco(tmp_path)
 
 
 def test_training_examples_depend_on_seed_epoch_and_index_alone(tmp_path):

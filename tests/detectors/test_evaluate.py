@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from detectors.checkpoints import save_checkpoint
-from detectors.dataset import CocoSet, read_coco, read_image
+from detectors.dataset import CocoSet, read_coco
 from detectors.evaluate import coco_rows, evaluate, main
 from detectors.registry import build_detector
 from detectors.shapes import CLASS_NAMES, ShapesSpec, write_dataset
+from runtime.camera_files import read_image
 from runtime.detections import Detections
 from tests.builders import write_tiny_artifact
 
@@ -64,6 +65,16 @@ def test_wrong_classes_and_no_boxes_score_zero(coco):
 def test_a_limit_evaluates_the_first_images_alone(coco):
     result = evaluate(coco, oracle(coco), limit=2)
     assert result.ap == 1.0 and result.images == 2
+
+
+def test_a_set_without_areas_and_crowds_can_be_evaluated(coco, tmp_path):
+    body = json.loads(coco.annotation_file.read_text())
+    for entry in body["annotations"]:
+        del entry["area"], entry["iscrowd"]
+    (tmp_path / "annotations.json").write_text(json.dumps(body))
+    (tmp_path / "images").symlink_to(coco.folder / "images")
+    bare = read_coco(tmp_path)
+    assert evaluate(bare, oracle(bare)).ap == 1.0
 
 
 def test_rows_use_coco_categories_and_width_height(coco):

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from pycocotools.coco import COCO
 
-from detectors.dataset import read_coco, read_image
+from detectors.dataset import read_coco
 from detectors.shapes import CLASS_NAMES, ShapesSpec, main, make_image, write_dataset
+from runtime.camera_files import read_image
 
 
 def test_an_image_depends_on_seed_and_number_alone():

@@ -72,11 +72,11 @@ def test_a_target_that_is_not_installed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def missing() -> None:
-        raise BackendError("TensorRT-RTX is not installed; install it: pip install 'cornerrt[rtx]'")
+        raise BackendError("TensorRT-RTX is not installed; pip install --editable '.[rtx]'")
 
     monkeypatch.setattr("export.builder_tensorrt_rtx.load_tensorrt_rtx", missing)
     message = fails(capsys, source, tmp_path / "built.engine", "--target", "tensorrt-rtx")
-    assert "pip install 'cornerrt[rtx]'" in message
+    assert "pip install --editable '.[rtx]'" in message
 
 
 def test_a_missing_model(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -133,7 +133,7 @@ def test_a_batch_below_one(
     source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     message = fails(capsys, source, tmp_path / "built.onnx", "--max-batch", "0")
-    assert "--max-batch got 0" in message
+    assert "argument --max-batch: got '0'" in message
 
 
 def test_help_names_every_target(capsys: pytest.CaptureFixture[str]) -> None:

@@ -177,7 +177,7 @@ def test_a_larger_batch(nano_onnx: Path, tmp_path: Path) -> None:
 
 def report_of(*types: str) -> RtxBuild:
     kernels = tuple(Kernel("corrltn", "conv", (t, t), (t,)) for t in types)
-    return RtxBuild(1, 1, 0.0, EngineReport(kernels))
+    return RtxBuild(1, 1, EngineReport(kernels))
 
 
 @pytest.mark.parametrize(

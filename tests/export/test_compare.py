@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 from pathlib import Path
 
@@ -138,7 +139,7 @@ def test_images_are_stretched_to_the_network(tmp_path: Path) -> None:
     frames = read_frames([tmp_path / "a.png"] * 2, SIZE_HW)
     assert frames.shape == (2, *SIZE_HW, 3)
     assert frames.dtype == np.uint8
-    with pytest.raises(SourceError, match="cannot read"):
+    with pytest.raises(SourceError, match="cannot be read"):
         read_frames([tmp_path / "none.png"], SIZE_HW)
 
 
@@ -164,13 +165,17 @@ def test_bad_input_is_one_line(
     cut = tmp_path / "cut.onnx"
     cut.write_bytes(nano_onnx.read_bytes()[:1000])
     shutil.copy(contract_path(nano_onnx), contract_path(cut))
+    built = Path(shutil.copy(nano_onnx, tmp_path / "built.onnx"))
+    write_contract(dataclasses.replace(read_contract(nano_onnx), target="onnxruntime"), built)
     cases = {
         "no file at": [tmp_path / "none.onnx", nano_weights],
         "no contract at": [alone, nano_weights],
         "is cut short": [cut, nano_weights],
         "no file at " + str(tmp_path): [nano_onnx, tmp_path / "none.safetensors"],
         "holds cornernet-nano": [nano_onnx, nano_weights, "--model", "cornernet-squeeze"],
-        "cannot read": [nano_onnx, nano_weights, "--images", "none.png"],
+        "was built for onnxruntime": [built, nano_weights],
+        "got '-1'; expected a whole number": [nano_onnx, nano_weights, "--seed", "-1"],
+        "none.png cannot be read": [nano_onnx, nano_weights, "--images", "none.png"],
     }
     for message, arguments in cases.items():
         assert run_main(*arguments) == 2

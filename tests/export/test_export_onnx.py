@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+import torch
 from onnx import ModelProto
 
 from detectors.heads import MAP_NAMES
@@ -130,11 +131,23 @@ def test_half_file_is_half_as_large(
     assert re.match(r"wrote .*half.onnx: \d+\.\d MB, opset 19", capsys.readouterr().out)
 
 
+class RunsCode:
+    """Creates a file when it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return Path.touch, (self.path,)
+
+
 def bad_inputs(folder: Path, weights: Path) -> dict[str, tuple[list[str], str]]:
     """Return options that must fail, with what the message must say."""
     short = folder / "short.safetensors"
     short.write_bytes(weights.read_bytes()[:5000])
     (folder / "file").write_text("")
+    evil = folder / "evil.pkl"
+    torch.save({"a": RunsCode(folder / "ran")}, evil)
     out = ["--out", str(folder / "out.onnx")]
     good = ["--model", NANO, "--weights", str(weights)]
     return {
@@ -148,7 +161,10 @@ def bad_inputs(folder: Path, weights: Path) -> dict[str, tuple[list[str], str]]:
             ["--model", "cornernet-squeeze", "--weights", str(weights), *out],
             "weights of cornernet-nano",
         ),
-        "not onnx": ([*good, "--out", str(folder / "out.engine")], "ending in .onnx"),
+        "code": (["--model", NANO, "--weights", str(evil), *out], "nothing of it ran"),
+        "no classes": ([*good, *out, "--num-classes", "0"], "expected a whole number from 1"),
+        "seed": (["--model", NANO, "--random-weights", "-1", *out], "expected a whole number"),
+        "not onnx": ([*good, "--out", str(folder / "out.engine")], "ends in .onnx"),
         "unwritable": ([*good, "--out", str(folder / "file" / "out.onnx")], "cannot write in"),
         "folder": ([*good, "--out", str(folder / "taken.onnx")], "a folder"),
     }
@@ -164,6 +180,9 @@ def bad_inputs(folder: Path, weights: Path) -> dict[str, tuple[list[str], str]]:
         "missing weights",
         "cut weights",
         "other model",
+        "code",
+        "no classes",
+        "seed",
         "not onnx",
         "unwritable",
         "folder",

@@ -10,7 +10,7 @@ import pytest
 
 from runtime.camera_files import ImageFilesSource, list_images
 from runtime.errors import SourceError
-from tests.builders import write_images
+from tests.builders import picture, write_images
 
 
 def read_all(pattern: Path | str) -> list[np.ndarray]:
@@ -88,6 +88,13 @@ def test_a_truncated_image_is_named(
     with pytest.raises(SourceError, match=rf"cut\.{suffix} cannot be decoded"):
         read_all(tmp_path)
     assert capfd.readouterr().err == ""
+
+
+def test_bytes_after_the_end_of_a_photo_do_no_harm(tmp_path: Path) -> None:
+    path = tmp_path / "phone.jpg"  # phones append a depth map, for one
+    cv2.imwrite(str(path), picture())
+    path.write_bytes(path.read_bytes() + b"more" * 100)
+    assert read_all(tmp_path)[0].shape == (48, 64, 3)
 
 
 @pytest.mark.parametrize("name", ["empty", "missing", "*.png"])

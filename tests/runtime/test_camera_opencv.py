@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -15,6 +17,13 @@ from tests.fakes.sources import FakeCapture
 
 def camera(capture: FakeCapture, stall_timeout_s: float = 0.05) -> CameraSource:
     return CameraSource("0", lambda _device: capture, stall_timeout_s)
+
+
+def count_all(source: VideoSource) -> int:
+    count = 0
+    while source.read() is not None:
+        count += 1
+    return count
 
 
 def test_frames_are_numbered_and_timed() -> None:
@@ -77,6 +86,28 @@ def test_closing_releases_the_device() -> None:
     assert capture.released
 
 
+def test_closing_while_a_read_hangs_leaves_the_device_alone() -> None:
+    reading, let_go = threading.Event(), threading.Event()
+
+    class HangingCapture(FakeCapture):
+        def read(self) -> tuple[bool, np.ndarray | None]:
+            reading.set()
+            let_go.wait(10)
+            return True, picture()
+
+    capture = HangingCapture()
+    source = camera(capture)
+    thread = threading.Thread(target=source.read)
+    thread.start()
+    assert reading.wait(10)
+    source.close()
+    assert not capture.released
+    let_go.set()
+    thread.join(10)
+    source.close()
+    assert capture.released
+
+
 def test_a_video_is_read_completely(tmp_path: Path) -> None:
     source = VideoSource(write_video(tmp_path / "clip.mp4", frames=12, frame_rate=25))
     frames = []
@@ -105,6 +136,30 @@ def test_what_is_no_video_is_one_error(
     with pytest.raises(SourceError, match=r"clip\.mp4 cannot be decoded"):
         VideoSource(path)
     assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize(("last_ms", "is_cut"), [(9_980, False), (5_000, True)])
+def test_fewer_pictures_than_promised_are_an_error_only_if_time_is_missing_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, last_ms: int, is_cut: bool
+) -> None:
+    # A screen recording of 10 s: the container states a rate of 1000, few pictures exist.
+    facts = {
+        cv2.CAP_PROP_FPS: 1000.0,
+        cv2.CAP_PROP_FRAME_COUNT: 10_000.0,
+        cv2.CAP_PROP_POS_MSEC: float(last_ms),
+    }
+
+    class VaryingRate(FakeCapture):
+        def get(self, wanted: int) -> float:
+            return facts[wanted]
+
+    monkeypatch.setattr(cv2, "VideoCapture", lambda *_: VaryingRate([picture()] * 3))
+    source = VideoSource(write_video(tmp_path / "clip.mp4"))
+    if is_cut:
+        with pytest.raises(SourceError, match="ended after 3 pictures; expected 10000"):
+            count_all(source)
+    else:
+        assert count_all(source) == 3
 
 
 def test_a_video_cut_before_its_index_is_one_error(

@@ -46,6 +46,15 @@ def test_what_is_written_is_read(artifact: Path) -> None:
     assert len(read.artifact_sha256) == 64
 
 
+def test_an_artifact_whose_contract_cannot_be_written_does_not_stay(tmp_path: Path) -> None:
+    artifact = tmp_path / "tiny.onnx"
+    artifact.write_bytes(b"model")
+    contract_path(artifact).mkdir()
+    with pytest.raises(OSError, match="directory"):
+        write_contract(TINY_CONTRACT, artifact)
+    assert list(tmp_path.iterdir()) == [contract_path(artifact)]
+
+
 def test_with_step_leaves_the_original_alone() -> None:
     TINY_CONTRACT.with_step(ProvenanceStep("build", "", ""))
     assert TINY_CONTRACT.provenance == ()

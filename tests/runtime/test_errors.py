@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import inspect
+from pathlib import Path
 
 import pytest
 
 from runtime import errors
+from runtime.atomic_file import write_text
 from runtime.errors import CornerRTError, UsageError, run_command
 
 
@@ -32,6 +34,20 @@ def test_an_expected_failure_is_one_line_and_status_2(capsys: pytest.CaptureFixt
 def test_a_file_that_cannot_be_written_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert run_command(raiser(PermissionError(13, "Permission denied", "/root/x.mp4"))) == 2
     assert capsys.readouterr().err == "error: /root/x.mp4: Permission denied; use another path\n"
+
+
+def test_a_rename_that_fails_is_told_by_the_final_name(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    taken = tmp_path / "taken"
+    taken.mkdir()
+
+    def write() -> int:
+        write_text(taken, "content")
+        return 0
+
+    assert run_command(write) == 2
+    assert capsys.readouterr().err.startswith(f"error: {taken}: ")
 
 
 def test_interrupting_is_status_130(capsys: pytest.CaptureFixture[str]) -> None:

@@ -140,6 +140,30 @@ def test_a_stop_request_ends_it_like_the_end_of_the_source() -> None:
     assert sequences(sink) == list(range(summary.frames))
 
 
+def test_stopping_does_not_wait_for_pictures_that_the_network_has_not_begun() -> None:
+    stopped = threading.Event()
+
+    class Waiting(SyntheticBackend):
+        """Lets the warm-up and the first picture through; the second waits for the stop."""
+
+        runs = 0
+
+        def _run(self, batch: np.ndarray) -> Outputs:
+            self.runs += 1
+            assert self.runs <= 2 or stopped.wait(10)
+            return super()._run(batch)
+
+    def stop(result: FrameResult) -> None:
+        pipeline.request_stop()
+        stopped.set()
+
+    backend, sink = Waiting(), FakeSink()
+    backend.open()
+    pipeline = Pipeline(FakeSource([picture()] * 100), backend, [sink], OPTIONS)
+    pipeline.run(stop)
+    assert sequences(sink) in ([0], [0, 1])
+
+
 @pytest.mark.parametrize("is_live", [False, True])
 def test_a_source_that_fails_reaches_the_caller_after_what_was_under_way(is_live: bool) -> None:
     source = FakeSource([picture()] * 3, is_live, interval_s=0.02, ending="fail")

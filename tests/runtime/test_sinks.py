@@ -53,6 +53,15 @@ def test_a_video_keeps_pictures_and_rate_and_appears_at_the_end(tmp_path: Path) 
     assert list(path.parent.iterdir()) == [path]
 
 
+@pytest.mark.parametrize("rate", [0.1, 30000 / 1001, 67.123, 239.7603, 1000.0])
+def test_every_rate_that_a_source_may_state_can_be_written(tmp_path: Path, rate: float) -> None:
+    sink = VideoSink(tmp_path / "out.mp4", rate, keep_time=False)
+    for index in range(3):
+        sink.publish(result(index))
+    sink.close()
+    assert read_video(tmp_path / "out.mp4")[1] == pytest.approx(rate, rel=1e-4)
+
+
 def test_a_discarded_video_leaves_nothing(tmp_path: Path) -> None:
     for frames in (0, 3):
         sink = VideoSink(tmp_path / "out.mp4", 25.0, keep_time=False)

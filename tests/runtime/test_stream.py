@@ -222,16 +222,43 @@ def test_nothing_built_yet_is_one_line(
     assert "make engine" in one_error_line(capsys.readouterr().err)
 
 
-def test_an_output_that_cannot_be_written_is_one_line(
-    tmp_path: Path, artifact: Path, video: Path, capsys
+@pytest.mark.parametrize("option", ["--save", "--jsonl", "--contact-sheet", "--summary-json"])
+def test_an_output_that_cannot_be_written_is_one_line_before_the_stream(
+    tmp_path: Path, artifact: Path, video: Path, capsys, option: str
 ) -> None:
     (tmp_path / "file").write_text("")
-    save = tmp_path / "file" / "o.mp4"
-    lines = tmp_path / "o.jsonl"
-    arguments = ["--video", video, "--artifact", artifact, "--save", save, "--jsonl", lines]
-    assert run(*arguments) == 2
-    assert str(tmp_path / "file") in one_error_line(capsys.readouterr().err)
-    assert not lines.exists()
+    suffix = {"--save": ".mp4", "--contact-sheet": ".png"}.get(option, "")
+    bad = tmp_path / "file" / f"o{suffix}"
+    lines = tmp_path / "lines" / "o.jsonl"
+    arguments = ["--video", video, "--artifact", artifact, option, bad]
+    assert run(*arguments, *([] if option == "--jsonl" else ["--jsonl", lines])) == 2
+    assert f"{option} cannot write in {bad.parent}" in one_error_line(capsys.readouterr().err)
+    assert not list(tmp_path.rglob("*.jsonl"))
+
+
+@pytest.mark.parametrize("kind", ["one pixel", "16 bits", "grey", "one row"])
+def test_unusual_pictures_are_streamed(tmp_path: Path, artifact: Path, kind: str) -> None:
+    image = {
+        "one pixel": picture()[:1, :1],
+        "16 bits": picture().astype(np.uint16) * 257,
+        "grey": picture()[..., 0],
+        "one row": picture(1, 900),
+    }[kind]
+    images, out = tmp_path / "images", tmp_path / "out"
+    images.mkdir()
+    cv2.imwrite(str(images / "0.png"), image)
+    outputs = [
+        "--jsonl",
+        out / "o.jsonl",
+        "--save",
+        out / "o.mp4",
+        "--contact-sheet",
+        out / "o.png",
+    ]
+    assert run("--images", images, "--artifact", artifact, *outputs) == 0
+    (line,) = (out / "o.jsonl").read_text().splitlines()
+    assert json.loads(line)["image_hw"] == list(image.shape[:2])
+    assert len(list(out.iterdir())) == 3
 
 
 def test_showing_without_a_window_is_one_line_and_leaves_nothing(

@@ -52,7 +52,7 @@ def test_nvidias_own_package_wins(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
 @pytest.mark.parametrize("missing", ["tensorrt_rtx_bindings", trt_module.RTX_LIBRARIES_PACKAGE])
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch, missing: str) -> None:
     hide(monkeypatch, "tensorrt_rtx", missing)
-    with pytest.raises(BackendError, match=r"no module .*pip install 'cornerrt\[rtx\]'"):
+    with pytest.raises(BackendError, match=r"no module .*pip install --editable '\.\[rtx\]'"):
         trt_module.load_tensorrt_rtx()
 
 
