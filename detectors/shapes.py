@@ -38,6 +38,7 @@ from detectors.shapes_scene import (
     random_scene,
     render,
 )
+from runtime import command_line
 from runtime.atomic_file import write_text
 from runtime.command_line import CommandParser
 from runtime.errors import DatasetError, UsageError, run_command
@@ -45,6 +46,7 @@ from runtime.errors import DatasetError, UsageError, run_command
 # Landscape, square and portrait, so that the letterbox is exercised; the longest side is nano's.
 IMAGE_SIZES_HW = ((256, 256), (192, 256), (256, 192))
 JPEG_QUALITY = 95
+MAX_CLIP_S = 3600.0
 ANNOTATIONS = "annotations.json"
 IMAGES = "images"
 
@@ -166,7 +168,7 @@ def build_parser() -> CommandParser:
     )
     parser.add_argument("--clip", type=Path, help="write a video with moving shapes instead")
     parser.add_argument("--seconds", type=float, default=10.0, help="length of the clip")
-    parser.add_argument("--seed", type=int, default=1, help="same seed, same pictures")
+    parser.add_argument("--seed", type=command_line.seed, default=1, help="same seed, same set")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes")
     return parser
 
@@ -181,6 +183,8 @@ def _run(options: argparse.Namespace) -> int:
     if (options.out is None) == (options.clip is None):
         raise UsageError("expected exactly one of --out FOLDER and --clip FILE; give one")
     if options.clip is not None:
+        if not 0 < options.seconds <= MAX_CLIP_S:
+            raise UsageError(f"--seconds is {options.seconds:g}; expected 0 to {MAX_CLIP_S:g}")
         write_clip(options.clip, ClipSpec(seed=options.seed, seconds=options.seconds))
         print(f"{options.clip}: {options.seconds:g} s, seed {options.seed}")
         return 0

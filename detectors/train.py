@@ -16,6 +16,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import torch
@@ -29,6 +30,7 @@ from detectors.dataset import CocoSet, EpochSampler, TrainingSet, read_coco
 from detectors.registry import check_size, find_spec
 from detectors.targets import TargetSpec
 from detectors.trainer import Trainer, TrainOptions
+from runtime import command_line
 from runtime.command_line import CommandParser
 from runtime.errors import UsageError, run_command
 
@@ -53,24 +55,22 @@ def train(trainer: Trainer, coco: CocoSet, out: Path, workers: int, save_every: 
     options = trainer.options
     batches = load_batches(trainer, coco, workers)
     started, first = time.monotonic(), trainer.step
-    sums: dict[str, float] = {}
+    recent: list[dict[str, float]] = []
     with (
-        tqdm(total=options.steps, initial=first, unit="step", mininterval=2) as bar,
+        tqdm(total=options.steps, initial=first, unit="step", mininterval=2, disable=None) as bar,
         (out / "log.jsonl").open("a", encoding="utf-8") as log,
     ):
         while trainer.step < options.steps:
-            for name, value in trainer.train_step(next(batches)).items():
-                sums[name] = sums.get(name, 0.0) + value
+            recent.append(trainer.train_step(next(batches)))
             bar.update()
             if trainer.step % save_every == 0 or trainer.step == options.steps:
-                steps = (trainer.step - first) % save_every or save_every
-                means = {name: round(value / steps, 5) for name, value in sums.items()}
-                record = {"step": trainer.step, "seconds": round(time.monotonic() - started, 1)}
-                log.write(json.dumps(record | means) + "\n")
+                means = {k: round(fmean(losses[k] for losses in recent), 5) for k in recent[0]}
+                seconds = round(time.monotonic() - started, 1)
+                log.write(json.dumps({"step": trainer.step, "seconds": seconds, **means}) + "\n")
                 log.flush()
                 bar.set_postfix(loss=means["total"])
                 trainer.save(out / "last.pt")
-                sums = {}
+                recent.clear()
 
 
 def write_weights(trainer: Trainer, coco: CocoSet, path: Path, command: str) -> None:
@@ -104,7 +104,7 @@ def build_parser() -> CommandParser:
     parser.add_argument("--warmup", type=int, default=300, help="steps of rising rate")
     parser.add_argument("--float32", action="store_true", help="do not use bfloat16")
     parser.add_argument("--vertical-flip", action="store_true", help="upside down is as good")
-    parser.add_argument("--seed", type=int, default=1, help="seed of everything random")
+    parser.add_argument("--seed", type=command_line.seed, default=1, help="of all random choices")
     parser.add_argument("--workers", type=int, default=1, help="processes that load images")
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="threads of torch")
     parser.add_argument("--save-every", type=int, default=250, help="steps between checkpoints")
@@ -144,7 +144,7 @@ def _options_from(parsed: Any) -> TrainOptions:
     check_size(parsed.model, size_hw)
     if min(parsed.steps, parsed.batch, parsed.threads, parsed.save_every) < 1:
         raise UsageError("--steps, --batch, --threads and --save-every must be at least 1")
-    if parsed.rate <= 0 or min(parsed.warmup, parsed.workers) < 0:
+    if not parsed.rate > 0 or min(parsed.warmup, parsed.workers) < 0:
         raise UsageError("--rate must be positive, --warmup and --workers at least 0")
     return TrainOptions(
         model=parsed.model,

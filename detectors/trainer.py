@@ -131,6 +131,8 @@ class Trainer:
             raise CheckpointError(f"no {path} to resume from; leave --resume away") from None
         except Exception as error:  # torch raises many kinds for a damaged file
             raise CheckpointError(f"cannot read {path} ({error}); leave --resume away") from None
+        if not isinstance(state, dict) or "options" not in state:
+            raise CheckpointError(f"{path} is no checkpoint of this command; leave --resume away")
         wanted = asdict(self.options)
         differing = sorted(k for k in wanted if state["options"].get(k) != wanted[k])
         if differing:

@@ -62,7 +62,14 @@ def test_command_writes_a_dataset_and_a_clip(tmp_path, capsys):
 
 @pytest.mark.parametrize(
     "arguments",
-    [[], ["--out", "a", "--clip", "b.mp4"], ["--out", "x", "--images", "0"]],
+    [
+        [],
+        ["--out", "a", "--clip", "b.mp4"],
+        ["--out", "x", "--images", "0"],
+        ["--clip", "c.mp4", "--seconds", "nan"],
+        ["--clip", "c.mp4", "--seconds", "0"],
+        ["--out", "x", "--seed", "-1"],
+    ],
 )
 def test_impossible_requests_are_one_line_and_status_2(arguments, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

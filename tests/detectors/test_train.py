@@ -76,6 +76,8 @@ def test_weights_name_their_model_classes_and_command(shapes, tmp_path):
         (["--model", "yolo"], "unknown model 'yolo'"),
         (["--steps", "0"], "must be at least 1"),
         (["--rate", "-1"], "--rate must be positive"),
+        (["--rate", "nan"], "--rate must be positive"),
+        (["--seed", "-1"], "--seed"),
         (["--size", "60", "64"], "height 60"),
         (["--batch", "99"], "lower --batch"),
         (["--resume"], "to resume from"),
@@ -97,6 +99,9 @@ def test_resuming_with_other_options_or_a_damaged_file_is_refused(shapes, tmp_pa
     assert main(arguments(shapes, tmp_path, "--steps", "2")) == 0
     assert main(arguments(shapes, tmp_path, "--steps", "3", "--resume")) == 2
     assert "other options (steps)" in capsys.readouterr().err
+    torch.save({"weights": 1}, tmp_path / "last.pt")
+    assert main(arguments(shapes, tmp_path, "--steps", "2", "--resume")) == 2
+    assert "no checkpoint of this command" in capsys.readouterr().err
     (tmp_path / "last.pt").write_bytes(b"damaged")
     assert main(arguments(shapes, tmp_path, "--steps", "2", "--resume")) == 2
     assert "cannot read" in capsys.readouterr().err.splitlines()[-1]
