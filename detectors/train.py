@@ -15,6 +15,7 @@ import shlex
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -50,26 +51,43 @@ def load_batches(trainer: Trainer, coco: CocoSet, workers: int) -> Iterator[dict
     return iter(DataLoader(dataset, batch_sampler=sampler, num_workers=workers))
 
 
-def train(trainer: Trainer, coco: CocoSet, out: Path, workers: int, save_every: int) -> None:
-    """Run the remaining steps; writes ``last.pt`` and appends to ``log.jsonl`` in ``out``."""
-    options = trainer.options
-    batches = load_batches(trainer, coco, workers)
-    started, first = time.monotonic(), trainer.step
+@dataclass(frozen=True)
+class Session:
+    """How a run is carried out; another choice gives the same weights but for rounding.
+
+    Attributes:
+        out: Folder that receives ``last.pt`` and ``log.jsonl``.
+        workers: Processes that load images; 0 loads in this one.
+        save_every: Steps between checkpoints.
+        stop_after: Step to stop at, if before the end of the learning rate's schedule.
+    """
+
+    out: Path
+    workers: int
+    save_every: int
+    stop_after: int
+
+
+def train(trainer: Trainer, coco: CocoSet, session: Session) -> None:
+    """Run the remaining steps; writes ``last.pt`` and appends to ``log.jsonl``."""
+    last = min(trainer.options.steps, session.stop_after)
+    batches = load_batches(trainer, coco, session.workers)
+    started = time.monotonic()
     recent: list[dict[str, float]] = []
     with (
-        tqdm(total=options.steps, initial=first, unit="step", mininterval=2, disable=None) as bar,
-        (out / "log.jsonl").open("a", encoding="utf-8") as log,
+        tqdm(total=last, initial=trainer.step, unit="step", mininterval=2, disable=None) as bar,
+        (session.out / "log.jsonl").open("a", encoding="utf-8") as log,
     ):
-        while trainer.step < options.steps:
+        while trainer.step < last:
             recent.append(trainer.train_step(next(batches)))
             bar.update()
-            if trainer.step % save_every == 0 or trainer.step == options.steps:
+            if trainer.step % session.save_every == 0 or trainer.step == last:
                 means = {k: round(fmean(losses[k] for losses in recent), 5) for k in recent[0]}
                 seconds = round(time.monotonic() - started, 1)
                 log.write(json.dumps({"step": trainer.step, "seconds": seconds, **means}) + "\n")
                 log.flush()
                 bar.set_postfix(loss=means["total"])
-                trainer.save(out / "last.pt")
+                trainer.save(session.out / "last.pt")
                 recent.clear()
 
 
@@ -99,6 +117,9 @@ def build_parser() -> CommandParser:
     parser.add_argument("--init", type=Path, help="weights to begin with (fine-tuning)")
     parser.add_argument("--size", type=int, nargs=2, metavar=("H", "W"), help="network input")
     parser.add_argument("--steps", type=int, default=10000, help="optimizer steps")
+    parser.add_argument(
+        "--stop-after", type=command_line.positive, metavar="STEP", help="end early"
+    )
     parser.add_argument("--batch", type=int, default=8, help="images per step")
     parser.add_argument("--rate", type=float, default=1e-3, help="peak learning rate")
     parser.add_argument("--warmup", type=int, default=300, help="steps of rising rate")
@@ -130,7 +151,8 @@ def _run(parsed: argparse.Namespace, command: str) -> int:
         trainer.begin_with(parsed.init)
     if parsed.resume:
         trainer.restore(parsed.out / "last.pt")
-    train(trainer, coco, parsed.out, parsed.workers, parsed.save_every)
+    stop_after = parsed.stop_after or options.steps
+    train(trainer, coco, Session(parsed.out, parsed.workers, parsed.save_every, stop_after))
     path = parsed.out / f"{options.model}.safetensors"
     write_weights(trainer, coco, path, f"python -m detectors.train {command}")
     print(path)

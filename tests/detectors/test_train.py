@@ -70,6 +70,13 @@ def test_weights_name_their_model_classes_and_command(shapes, tmp_path):
     assert [record["step"] for record in log] == [2] and log[0]["total"] > 0
 
 
+def test_a_run_can_stop_before_its_schedule_ends(shapes, tmp_path):
+    assert main(arguments(shapes, tmp_path, "--steps", "9", "--stop-after", "1")) == 0
+    assert read_metadata(tmp_path / "cornernet-nano.safetensors")["steps"] == "1"
+    state = torch.load(tmp_path / "last.pt", weights_only=True)
+    assert state["step"] == 1 and state["options"]["steps"] == 9
+
+
 @pytest.mark.parametrize(
     ("more", "message"),
     [
