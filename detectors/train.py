@@ -43,7 +43,9 @@ def load_batches(trainer: Trainer, coco: CocoSet, workers: int) -> Iterator[dict
     output_hw = tuple((size + remainder) // stride for size in options.size_hw)
     dataset = TrainingSet(
         coco,
-        AugmentSpec(options.size_hw, vertical_flip=options.vertical_flip),
+        AugmentSpec(
+            options.size_hw, zoom_chance=options.zoom_chance, vertical_flip=options.vertical_flip
+        ),
         TargetSpec(len(coco.class_names), options.size_hw, output_hw),
         options.seed,
     )
@@ -125,6 +127,7 @@ def build_parser() -> CommandParser:
     parser.add_argument("--warmup", type=int, default=300, help="steps of rising rate")
     parser.add_argument("--float32", action="store_true", help="do not use bfloat16")
     parser.add_argument("--vertical-flip", action="store_true", help="upside down is as good")
+    parser.add_argument("--zoom-chance", type=float, default=0.25, help="share of zoomed images")
     parser.add_argument("--seed", type=command_line.seed, default=1, help="of all random choices")
     parser.add_argument("--workers", type=int, default=1, help="processes that load images")
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="threads of torch")
@@ -168,6 +171,8 @@ def _options_from(parsed: Any) -> TrainOptions:
         raise UsageError("--steps, --batch, --threads and --save-every must be at least 1")
     if not parsed.rate > 0 or min(parsed.warmup, parsed.workers) < 0:
         raise UsageError("--rate must be positive, --warmup and --workers at least 0")
+    if not 0 <= parsed.zoom_chance <= 1:
+        raise UsageError(f"--zoom-chance is {parsed.zoom_chance:g}; expected 0 to 1")
     return TrainOptions(
         model=parsed.model,
         size_hw=size_hw,
@@ -177,6 +182,7 @@ def _options_from(parsed: Any) -> TrainOptions:
         warmup=parsed.warmup,
         bfloat16=not parsed.float32,
         vertical_flip=parsed.vertical_flip,
+        zoom_chance=parsed.zoom_chance,
         seed=parsed.seed,
     )
 

@@ -40,6 +40,7 @@ class TrainOptions:
         warmup: Steps over which the rate rises.
         bfloat16: Whether the network runs in bfloat16 (weights and losses stay float32).
         vertical_flip: Whether images are also turned upside down.
+        zoom_chance: How often an image is zoomed; 0 for the last steps, on images as they are.
         seed: Seed of weights, order and augmentation.
     """
 
@@ -51,6 +52,7 @@ class TrainOptions:
     warmup: int
     bfloat16: bool
     vertical_flip: bool
+    zoom_chance: float
     seed: int
 
 

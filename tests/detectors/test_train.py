@@ -24,6 +24,7 @@ OPTIONS = TrainOptions(
     warmup=2,
     bfloat16=False,
     vertical_flip=True,
+    zoom_chance=0.25,
     seed=3,
 )
 
@@ -85,6 +86,7 @@ def test_a_run_can_stop_before_its_schedule_ends(shapes, tmp_path):
         (["--rate", "-1"], "--rate must be positive"),
         (["--rate", "nan"], "--rate must be positive"),
         (["--seed", "-1"], "--seed"),
+        (["--zoom-chance", "2"], "--zoom-chance is 2"),
         (["--size", "60", "64"], "height 60"),
         (["--batch", "99"], "lower --batch"),
         (["--resume"], "to resume from"),

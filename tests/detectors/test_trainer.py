@@ -24,6 +24,7 @@ OPTIONS = TrainOptions(
     warmup=2,
     bfloat16=False,
     vertical_flip=True,
+    zoom_chance=0.25,
     seed=3,
 )
 
@@ -36,7 +37,7 @@ def shapes_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_rate_rises_then_falls():
-    options = TrainOptions("cornernet-nano", (64, 64), 100, 2, 1.0, 10, False, False, 0)
+    options = TrainOptions("cornernet-nano", (64, 64), 100, 2, 1.0, 10, False, False, 0.25, 0)
     rates = [rate_at(step, options) for step in range(100)]
     assert rates[0] == pytest.approx(0.1) and rates[9] == pytest.approx(1.0)
     assert rates[10:] == sorted(rates[10:], reverse=True)
