@@ -50,6 +50,7 @@ def decode_corners(  # noqa: PLR0913 - four parameters of the paper, one of its 
     num_dets: int,
     *,
     drop_border: bool = False,
+    pair_score: str = "mean",
 ) -> Tensor:
     """Pair the best corners of each image into boxes.
 
@@ -67,11 +68,12 @@ def decode_corners(  # noqa: PLR0913 - four parameters of the paper, one of its 
         drop_border: Also refuse pairs with a top-left corner in the first row or column, or a
             bottom-right corner in the last: on a crop these are objects cut off by the border
             (CornerNet-Saccade).
+        pair_score: "mean" of the corners' scores, as published, or their "geometric" mean.
 
     Returns:
-        float32 (N, num_dets, 8), best first: x1, y1, x2, y2 in heatmap cells, score (the mean of
-        the corners' scores), top-left score, bottom-right score, class id. A row with score -1 is
-        empty, and its other columns mean nothing.
+        float32 (N, num_dets, 8), best first: x1, y1, x2, y2 in heatmap cells, score, top-left score,
+        bottom-right score, class id. A row with score -1 is empty, and its other columns mean
+        nothing.
 
     Raises:
         UsageError: If a parameter is out of range, or the heatmaps hold fewer than ``top_k`` cells.
@@ -92,7 +94,11 @@ def decode_corners(  # noqa: PLR0913 - four parameters of the paper, one of its 
         cut_off_tl = (tl.cells_x == 0) | (tl.cells_y == 0)
         cut_off_br = (br.cells_x == width - 1) | (br.cells_y == height - 1)
         refused = refused | cut_off_tl.unsqueeze(2) | cut_off_br.unsqueeze(1)
-    pair_scores = (tl.scores.unsqueeze(2) + br.scores.unsqueeze(1)) / 2
+    tl_scores, br_scores = tl.scores.unsqueeze(2), br.scores.unsqueeze(1)
+    if pair_score == "geometric":
+        pair_scores = (tl_scores * br_scores).sqrt()
+    else:
+        pair_scores = (tl_scores + br_scores) / 2
     pair_scores = pair_scores.masked_fill(refused, EMPTY_SCORE)
     scores, pairs = torch.topk(pair_scores.flatten(1), num_dets)
     first, second = _split_index(pairs, top_k)

@@ -63,7 +63,12 @@ def predictor_from_network(
         maps = model(normalise(frames, spec))
         decode = spec.decode
         rows = decode_corners(
-            maps, decode.top_k, decode.nms_kernel, decode.ae_threshold, decode.num_dets
+            maps,
+            decode.top_k,
+            decode.nms_kernel,
+            decode.ae_threshold,
+            decode.num_dets,
+            pair_score=decode.pair_score,
         ).numpy()
         cells_hw = maps["tl_heat"].shape[2:]
         scale_y, scale_x = (size / cells for size, cells in zip(size_hw, cells_hw, strict=True))

@@ -109,6 +109,7 @@ class DecodeMaps(nn.Module):  # type: ignore[misc]
             params.nms_kernel,
             params.ae_threshold,
             params.num_dets,
+            pair_score=params.pair_score,
         )
         # Not the stride: 511 pixels become 128 cells, and the published boxes are scaled by
         # exactly 511 / 128.

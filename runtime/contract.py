@@ -18,6 +18,7 @@ from runtime.atomic_file import sha256_of, write_text
 from runtime.errors import ArtifactError, ContractError
 
 FORMAT = "cornerrt-contract-1"
+PAIR_SCORES = ("mean", "geometric")
 PRECISIONS = ("fp32", "fp16", "int8")
 TARGETS = ("portable", "onnxruntime", "tensorrt-rtx", "tensorrt")
 
@@ -40,12 +41,23 @@ class DecodeParams:
         nms_kernel: Side of the window in which a corner must be the maximum, in cells.
         ae_threshold: Largest distance between the embeddings of a pair.
         num_dets: Rows of the result.
+        pair_score: "mean" of the two corners' scores, as published, or "geometric": their
+            geometric mean, with which a strong corner beside background scores near 0, not 0.5.
+
+    Raises:
+        ContractError: On creation, if ``pair_score`` is neither.
     """
 
     top_k: int
     nms_kernel: int
     ae_threshold: float
     num_dets: int
+    pair_score: str = "mean"
+
+    def __post_init__(self) -> None:
+        """Check the one value that is a name."""
+        if self.pair_score not in PAIR_SCORES:
+            raise ContractError(f"pair_score is {self.pair_score!r}; expected one of {PAIR_SCORES}")
 
 
 @dataclass(frozen=True)

@@ -38,11 +38,23 @@ def maps_with_pair() -> dict[str, Tensor]:
     return maps
 
 
-def decode_strong(maps: dict[str, Tensor], **changes: float) -> Tensor:
+def decode_strong(maps: dict[str, Tensor], **changes: float | str) -> Tensor:
     """Return the rows of the first image that score above 0.5."""
     parameters = {"top_k": 4, "nms_kernel": 3, "ae_threshold": 0.5, "num_dets": 16}
     rows = decode_corners(maps, **(parameters | changes))[0]
     return rows[rows[:, 4] > 0.5]
+
+
+def test_a_corner_beside_background_scores_half_or_nothing() -> None:
+    maps = maps_with_pair()
+    maps["br_heat"][0, 1, 5, 6] = -5.0  # hardly a bottom-right corner
+    first, second = torch.sigmoid(torch.tensor([3.0, -5.0])).tolist()
+    mean = decode_corners(maps, 4, 3, 0.5, 16)[0, 0, 4].item()
+    assert mean == pytest.approx((first + second) / 2) and mean > 0.4
+    geometric = decode_corners(maps, 4, 3, 0.5, 16, pair_score="geometric")[0, 0, 4].item()
+    assert geometric == pytest.approx((first * second) ** 0.5) and geometric < 0.1
+    (row,) = decode_strong(maps_with_pair(), pair_score="geometric")
+    assert row[4].item() == pytest.approx((row[5] * row[6]).sqrt().item())
 
 
 @pytest.mark.parametrize("case", golden_cases())

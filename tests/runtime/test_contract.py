@@ -55,6 +55,12 @@ def test_an_artifact_whose_contract_cannot_be_written_does_not_stay(tmp_path: Pa
     assert list(tmp_path.iterdir()) == [contract_path(artifact)]
 
 
+def test_an_unknown_pair_score_is_refused(artifact: Path) -> None:
+    edit(artifact, lambda body: body["decode"].update(pair_score="median"))
+    with pytest.raises(ContractError, match="pair_score is 'median'; expected one of"):
+        read_contract(artifact)
+
+
 def test_with_step_leaves_the_original_alone() -> None:
     TINY_CONTRACT.with_step(ProvenanceStep("build", "", ""))
     assert TINY_CONTRACT.provenance == ()
