@@ -71,9 +71,9 @@ def decode_corners(  # noqa: PLR0913 - four parameters of the paper, one of its 
         pair_score: "mean" of the corners' scores, as published, or their "geometric" mean.
 
     Returns:
-        float32 (N, num_dets, 8), best first: x1, y1, x2, y2 in heatmap cells, score, top-left score,
-        bottom-right score, class id. A row with score -1 is empty, and its other columns mean
-        nothing.
+        float32 (N, num_dets, 8), best first: x1, y1, x2, y2 in heatmap cells, score, top-left
+        score, bottom-right score, class id. A row with score -1 is empty, and its other columns
+        mean nothing.
 
     Raises:
         UsageError: If a parameter is out of range, or the heatmaps hold fewer than ``top_k`` cells.
