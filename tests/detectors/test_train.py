@@ -12,29 +12,9 @@ import torch
 from detectors.checkpoints import load_checkpoint, read_metadata
 from detectors.dataset import read_coco
 from detectors.registry import build_detector
-from detectors.shapes import ShapesSpec, write_dataset
 from detectors.train import build_parser, load_batches, main
-from detectors.trainer import Trainer, TrainOptions
-
-OPTIONS = TrainOptions(
-    model="cornernet-nano",
-    size_hw=(64, 64),
-    steps=4,
-    batch=2,
-    rate=1e-3,
-    warmup=2,
-    bfloat16=False,
-    vertical_flip=True,
-    zoom_chance=0.25,
-    seed=3,
-)
-
-
-@pytest.fixture(name="shapes", scope="module")
-def shapes_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("shapes")
-    write_dataset(folder, ShapesSpec(images=6, seed=1))
-    return folder
+from detectors.trainer import Trainer
+from tests.detectors.tiny_training import TINY_OPTIONS
 
 
 @pytest.fixture(autouse=True)
@@ -52,7 +32,7 @@ def arguments(shapes: Path, out: Path, *more: str) -> list[str]:
 
 
 def test_a_resumed_run_ends_like_an_uninterrupted_one(shapes, tmp_path):
-    trainer = Trainer(OPTIONS, 6)
+    trainer = Trainer(TINY_OPTIONS, 6)
     batches = load_batches(trainer, read_coco(shapes), workers=0)
     for _ in range(2):
         trainer.train_step(next(batches))

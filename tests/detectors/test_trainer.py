@@ -2,38 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 import torch
 
 from detectors.checkpoints import save_checkpoint
 from detectors.dataset import read_coco
 from detectors.registry import build_detector
-from detectors.shapes import ShapesSpec, write_dataset
 from detectors.train import load_batches
 from detectors.trainer import Trainer, TrainOptions, rate_at
 from runtime.errors import CheckpointError
-
-OPTIONS = TrainOptions(
-    model="cornernet-nano",
-    size_hw=(64, 64),
-    steps=4,
-    batch=2,
-    rate=1e-3,
-    warmup=2,
-    bfloat16=False,
-    vertical_flip=True,
-    zoom_chance=0.25,
-    seed=3,
-)
-
-
-@pytest.fixture(name="shapes", scope="module")
-def shapes_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("shapes")
-    write_dataset(folder, ShapesSpec(images=6, seed=1))
-    return folder
+from tests.detectors.tiny_training import TINY_OPTIONS
 
 
 def test_the_rate_rises_then_falls():
@@ -45,14 +23,14 @@ def test_the_rate_rises_then_falls():
 
 
 def test_repeated_steps_on_one_batch_lower_the_loss(shapes):
-    trainer = Trainer(TrainOptions(**{**vars(OPTIONS), "steps": 60, "rate": 2e-3}), 6)
+    trainer = Trainer(TrainOptions(**{**vars(TINY_OPTIONS), "steps": 60, "rate": 2e-3}), 6)
     batch = next(load_batches(trainer, read_coco(shapes), workers=0))
     totals = [trainer.train_step(dict(batch))["total"] for _ in range(12)]
     assert totals[-1] < 0.7 * totals[0]
 
 
 def test_averaged_weights_follow_the_model_slowly(shapes):
-    trainer = Trainer(OPTIONS, 6)
+    trainer = Trainer(TINY_OPTIONS, 6)
     start = trainer.average["stem.0.conv.weight"].clone()
     batch = next(load_batches(trainer, read_coco(shapes), workers=0))
     trainer.train_step(batch)
@@ -66,7 +44,7 @@ def test_other_weights_replace_the_random_ones(tmp_path):
     torch.manual_seed(99)
     other = build_detector("cornernet-nano", 6)
     save_checkpoint(other, weights, {})
-    trainer = Trainer(OPTIONS, 6)
+    trainer = Trainer(TINY_OPTIONS, 6)
     trainer.begin_with(weights)
     for key, value in other.state_dict().items():
         if value.is_floating_point():

@@ -1,0 +1,16 @@
+"""What several tests of detectors/ share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from detectors.shapes import ShapesSpec, write_dataset
+
+
+@pytest.fixture(name="shapes", scope="module")
+def shapes_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("shapes")
+    write_dataset(folder, ShapesSpec(images=6, seed=1))
+    return folder
