@@ -128,6 +128,9 @@ def build_parser() -> CommandParser:
     parser.add_argument("--float32", action="store_true", help="do not use bfloat16")
     parser.add_argument("--vertical-flip", action="store_true", help="upside down is as good")
     parser.add_argument("--zoom-chance", type=float, default=0.25, help="share of zoomed images")
+    parser.add_argument(
+        "--embedding-weight", type=float, default=0.1, help="factor of the pull and push losses"
+    )
     parser.add_argument("--seed", type=command_line.seed, default=1, help="of all random choices")
     parser.add_argument("--workers", type=int, default=1, help="processes that load images")
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="threads of torch")
@@ -173,6 +176,8 @@ def _options_from(parsed: Any) -> TrainOptions:
         raise UsageError("--rate must be positive, --warmup and --workers at least 0")
     if not 0 <= parsed.zoom_chance <= 1:
         raise UsageError(f"--zoom-chance is {parsed.zoom_chance:g}; expected 0 to 1")
+    if not parsed.embedding_weight >= 0:
+        raise UsageError(f"--embedding-weight is {parsed.embedding_weight:g}; expected 0 or more")
     return TrainOptions(
         model=parsed.model,
         size_hw=size_hw,
@@ -183,6 +188,7 @@ def _options_from(parsed: Any) -> TrainOptions:
         bfloat16=not parsed.float32,
         vertical_flip=parsed.vertical_flip,
         zoom_chance=parsed.zoom_chance,
+        embedding_weight=parsed.embedding_weight,
         seed=parsed.seed,
     )
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from detectors.checkpoints import load_checkpoint
-from detectors.losses import cornernet_loss
+from detectors.losses import LossWeights, cornernet_loss
 from detectors.predict import normalise
 from detectors.registry import build_detector, find_spec
 from runtime.atomic_file import replace_when_done
@@ -41,6 +41,7 @@ class TrainOptions:
         bfloat16: Whether the network runs in bfloat16 (weights and losses stay float32).
         vertical_flip: Whether images are also turned upside down.
         zoom_chance: How often an image is zoomed; 0 for the last steps, on images as they are.
+        embedding_weight: Factor of the pull and push losses; the paper's is 0.1.
         seed: Seed of weights, order and augmentation.
     """
 
@@ -53,6 +54,7 @@ class TrainOptions:
     bfloat16: bool
     vertical_flip: bool
     zoom_chance: float
+    embedding_weight: float
     seed: int
 
 
@@ -72,6 +74,7 @@ class Trainer:
         self.model.to(memory_format=torch.channels_last)
         self.optimizer = torch.optim.Adam(self.model.parameters(), lr=options.rate)
         self.average = {key: value.clone() for key, value in self.model.state_dict().items()}
+        self.loss_weights = LossWeights(options.embedding_weight, options.embedding_weight)
         self.step = 0
 
     def begin_with(self, weights: Path) -> None:
@@ -90,7 +93,7 @@ class Trainer:
         images = normalise(batch.pop("image"), self.spec)
         with torch.autocast("cpu", torch.bfloat16, enabled=self.options.bfloat16):
             outputs = self.model(images)
-        losses = cornernet_loss(outputs, batch)
+        losses = cornernet_loss(outputs, batch, self.loss_weights)
         self.optimizer.zero_grad(set_to_none=True)
         losses["total"].backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), MAX_GRADIENT_NORM)

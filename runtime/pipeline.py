@@ -1,7 +1,9 @@
 """Capture, inference and presentation, each in its own thread, joined by bounded buffers.
 
-Presentation runs in the calling thread, since window systems insist on the main one. Frames are
-handed over, never copied. The first error stops all three and reaches the caller.
+Inference does nothing but run the network, the slowest stage: capture brings a picture to the
+network's size, presentation turns what the network found into boxes. Presentation runs in the
+calling thread, since window systems insist on the main one. Pictures are handed over, never
+copied. The first error stops all three and reaches the caller.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from runtime.backends import Backend
+from runtime.backends import Backend, Outputs
 from runtime.drawing import draw_detections
 from runtime.errors import SourceError
 from runtime.frame_buffer import DropPolicy, FrameBuffer
@@ -55,6 +57,26 @@ class StreamSummary:
         return self.frames / self.seconds if self.seconds > 0 else 0.0
 
 
+@dataclass(frozen=True)
+class _Captured:
+    """A picture ready for the network: ``canvas`` is uint8 (1, H, W, 3) of the network's size."""
+
+    frame: Frame
+    letterbox: Letterbox
+    canvas: np.ndarray
+    times_ms: dict[str, float]
+
+
+@dataclass(frozen=True)
+class _Inferred:
+    """A picture and what the network gave for it."""
+
+    frame: Frame
+    letterbox: Letterbox
+    outputs: Outputs
+    times_ms: dict[str, float]
+
+
 class Pipeline:
     """Moves pictures from a source through a backend to sinks. Runs once.
 
@@ -80,9 +102,9 @@ class Pipeline:
         self._options = options
         self._max_frames = max_frames
         policy = DropPolicy.LATEST if source.is_live else DropPolicy.BLOCK
-        self._frames: FrameBuffer[tuple[Frame, float]] = FrameBuffer(CAPACITY[policy], policy)
+        self._frames: FrameBuffer[_Captured] = FrameBuffer(CAPACITY[policy], policy)
         # Pictures are dropped in one place only, before the network's work was spent on them.
-        self._results: FrameBuffer[FrameResult] = FrameBuffer(CAPACITY[policy], DropPolicy.BLOCK)
+        self._results: FrameBuffer[_Inferred] = FrameBuffer(CAPACITY[policy], DropPolicy.BLOCK)
         self._stop_requested = False
         self._errors: list[BaseException] = []
 
@@ -138,28 +160,40 @@ class Pipeline:
             while not self._stop_requested:
                 started_ns = time.perf_counter_ns()
                 frame = self._source.read()
-                if frame is None or not self._frames.put((frame, _milliseconds_since(started_ns))):
+                if frame is None:
+                    return
+                if not self._frames.put(self._prepare(frame, _milliseconds_since(started_ns))):
                     return
         finally:
             self._frames.close()
             self._source.close()
 
+    def _prepare(self, frame: Frame, capture_ms: float) -> _Captured:
+        """Bring a picture to the network's size."""
+        started_ns = time.perf_counter_ns()
+        letterbox = Letterbox.fit(frame.image.shape[:2], self._backend.contract.size_hw)
+        canvas = letterbox_image(frame.image, letterbox)[np.newaxis]
+        times_ms = {"capture": capture_ms, "letterbox": _milliseconds_since(started_ns)}
+        return _Captured(frame, letterbox, canvas, times_ms)
+
     def _infer(self) -> None:
-        canvas = np.empty((1, *self._backend.contract.size_hw, 3), np.uint8)
         frames = 0
         try:
             while self._max_frames is None or frames < self._max_frames:
                 captured = self._next_frame(frames)
                 if captured is None or self._stop_requested:  # what waits may be seconds of work
                     return
-                if not self._results.put(self._detect(*captured, canvas)):
+                outputs = self._backend.infer(captured.canvas)
+                captured.times_ms["network"] = self._backend.network_ms
+                inferred = _Inferred(captured.frame, captured.letterbox, outputs, captured.times_ms)
+                if not self._results.put(inferred):
                     return
                 frames += 1
         finally:
             self._frames.cancel()
             self._results.close()
 
-    def _next_frame(self, frames: int) -> tuple[Frame, float] | None:
+    def _next_frame(self, frames: int) -> _Captured | None:
         timeout_s = self._source.stall_timeout_s
         try:
             return self._frames.get(timeout_s)
@@ -167,30 +201,13 @@ class Pipeline:
             message = stall_message(self._source.name, timeout_s or 0.0, frames + self.dropped)
             raise SourceError(message) from None
 
-    def _detect(self, frame: Frame, capture_ms: float, canvas: np.ndarray) -> FrameResult:
-        """Run the network on one picture; ``canvas`` (1, H, W, 3) is only used meanwhile."""
-        started_ns = time.perf_counter_ns()
-        letterbox = Letterbox.fit(frame.image.shape[:2], self._backend.contract.size_hw)
-        letterbox_image(frame.image, letterbox, out=canvas[0])
-        letterbox_ms = _milliseconds_since(started_ns)
-        outputs = self._backend.infer(canvas)
-        network_ms = self._backend.network_ms
-        started_ns = time.perf_counter_ns()
-        detections = detections_from_raw(outputs, letterbox, self._options)
-        times_ms = {
-            "capture": capture_ms,
-            "letterbox": letterbox_ms,
-            "network": network_ms,
-            "postprocess": _milliseconds_since(started_ns),
-        }
-        return FrameResult(frame, detections, times_ms)
-
     def _present(
         self, on_frame: Callable[[FrameResult], None] | None
     ) -> tuple[StageTimes, int, int]:
         times, frames, detections = StageTimes(), 0, 0
         names = self._backend.contract.class_names
-        while (result := self._results.get()) is not None:
+        while (inferred := self._results.get()) is not None:
+            result = self._detect(inferred)
             started_ns = time.perf_counter_ns()
             draw_detections(result.frame.image, result.detections, names)
             result.times_ms["draw"] = _milliseconds_since(started_ns)
@@ -205,6 +222,13 @@ class Pipeline:
             if on_frame is not None:
                 on_frame(result)
         return times, frames, detections
+
+    def _detect(self, inferred: _Inferred) -> FrameResult:
+        """Turn the network's outputs into boxes on the picture."""
+        started_ns = time.perf_counter_ns()
+        detections = detections_from_raw(inferred.outputs, inferred.letterbox, self._options)
+        inferred.times_ms["postprocess"] = _milliseconds_since(started_ns)
+        return FrameResult(inferred.frame, detections, inferred.times_ms)
 
 
 def _milliseconds_since(started_ns: int) -> float:

@@ -77,6 +77,8 @@ def test_a_run_can_stop_before_its_schedule_ends(shapes, tmp_path):
         (["--rate", "nan"], "--rate must be positive"),
         (["--seed", "-1"], "--seed"),
         (["--zoom-chance", "2"], "--zoom-chance is 2"),
+        (["--embedding-weight", "-1"], "--embedding-weight is -1"),
+        (["--embedding-weight", "nan"], "--embedding-weight is nan"),
         (["--size", "60", "64"], "height 60"),
         (["--batch", "99"], "lower --batch"),
         (["--resume"], "to resume from"),

@@ -15,7 +15,7 @@ from tests.detectors.tiny_training import TINY_OPTIONS
 
 
 def test_the_rate_rises_then_falls():
-    options = TrainOptions("cornernet-nano", (64, 64), 100, 2, 1.0, 10, False, False, 0.25, 0)
+    options = TrainOptions("cornernet-nano", (64, 64), 100, 2, 1.0, 10, False, False, 0.25, 0.1, 0)
     rates = [rate_at(step, options) for step in range(100)]
     assert rates[0] == pytest.approx(0.1) and rates[9] == pytest.approx(1.0)
     assert rates[10:] == sorted(rates[10:], reverse=True)
@@ -27,6 +27,20 @@ def test_repeated_steps_on_one_batch_lower_the_loss(shapes):
     batch = next(load_batches(trainer, read_coco(shapes), workers=0))
     totals = [trainer.train_step(dict(batch))["total"] for _ in range(12)]
     assert totals[-1] < 0.7 * totals[0]
+
+
+def test_the_embeddings_weigh_as_much_as_the_options_say(shapes):
+    batch = next(load_batches(Trainer(TINY_OPTIONS, 6), read_coco(shapes), workers=0))
+
+    def losses(weight: float) -> dict[str, float]:
+        trainer = Trainer(TrainOptions(**{**vars(TINY_OPTIONS), "embedding_weight": weight}), 6)
+        return trainer.train_step(dict(batch))
+
+    without, doubled = losses(0.0), losses(2.0)
+    assert without["pull"] + without["push"] > 0
+    assert without["total"] == pytest.approx(without["focal"] + without["offset"])
+    expected = without["total"] + 2 * (without["pull"] + without["push"])
+    assert doubled["total"] == pytest.approx(expected)
 
 
 def test_averaged_weights_follow_the_model_slowly(shapes):

@@ -14,5 +14,6 @@ TINY_OPTIONS = TrainOptions(
     bfloat16=False,
     vertical_flip=True,
     zoom_chance=0.25,
+    embedding_weight=0.1,
     seed=3,
 )
