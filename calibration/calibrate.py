@@ -17,13 +17,14 @@ from calibration.insert_qdq import insert_qdq
 from calibration.observers import Progress, observe
 from calibration.quantize_rules import Decision, compile_exclude, plan_quantization
 from calibration.ranges import RangeMethod, choose_threshold
-from calibration.samples import CalibrationImages, find_images
 from export.onnx_graph import load_model, save_model
 from export.precision import convert_to_fp16
+from export.precision_rules import note_float_convolutions
 from runtime.atomic_file import sha256_of
 from runtime.command_line import CommandParser, check_output
 from runtime.contract import ModelContract, ProvenanceStep, read_contract, write_contract
 from runtime.errors import CalibrationError, UsageError, run_command
+from runtime.image_batches import ImageBatches, find_images
 
 # Ranges settle within a few hundred images; more only cost time.
 DEFAULT_MAX_IMAGES = 256
@@ -76,7 +77,7 @@ def build_parser() -> CommandParser:
 
 
 def calibrate(
-    source: Path, images: CalibrationImages, out: Path, options: CalibrationOptions
+    source: Path, images: ImageBatches, out: Path, options: CalibrationOptions
 ) -> CalibrationResult:
     """Observe ranges, insert quantize and dequantize nodes, and write model and contract.
 
@@ -102,6 +103,7 @@ def calibrate(
         name: choose_threshold(histogram, options.method) for name, histogram in histograms.items()
     }
     insert_qdq(model, plan, thresholds)
+    note_float_convolutions(model, {d.node: d.rule for d in plan.decisions if not d.int8})
     if options.base == "fp16":
         convert_to_fp16(model)
     note = (

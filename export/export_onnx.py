@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import enum
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,14 @@ from runtime.contract import ModelContract, ProvenanceStep, TensorSpec, write_co
 from runtime.errors import run_command
 
 
+class GraphOutputs(enum.Enum):
+    """The tensors that an exported graph gives."""
+
+    DETECTIONS = DETECTION_NAMES
+    RAW_MAPS = MAP_NAMES
+    DETECTIONS_AND_MAPS = (*DETECTION_NAMES, *MAP_NAMES)
+
+
 @dataclass(frozen=True)
 class ExportRequest:
     """What to export.
@@ -35,13 +44,13 @@ class ExportRequest:
         source: The detector and its weights.
         size_hw: Height and width of the network's input, in pixels.
         precision: "fp32" or "fp16".
-        raw: True ends the graph at the six raw maps, False decodes them.
+        outputs: What the graph gives.
     """
 
     source: DetectorSource
     size_hw: tuple[int, int]
     precision: str = "fp32"
-    raw: bool = False
+    outputs: GraphOutputs = GraphOutputs.DETECTIONS
 
 
 def build_parser() -> CommandParser:
@@ -54,7 +63,11 @@ def build_parser() -> CommandParser:
     )
     parser.add_argument("--out", type=Path, required=True, help="the .onnx file to write")
     parser.add_argument("--precision", choices=("fp32", "fp16"), default="fp32")
-    parser.add_argument("--raw", action="store_true", help="end at the six raw maps")
+    outputs = parser.add_mutually_exclusive_group()
+    outputs.add_argument("--raw", action="store_true", help="end at the six raw maps")
+    outputs.add_argument(
+        "--maps", action="store_true", help="give the six raw maps beside the detections"
+    )
     parser.add_argument(
         "--num-classes", type=positive, help="when the weights do not say; default 80"
     )
@@ -97,7 +110,7 @@ def export_onnx(request: ExportRequest, out: Path) -> ModelContract:
 def export_detector(detector: LoadedDetector, request: ExportRequest) -> ModelProto:
     """Return a loaded detector as an ONNX model."""
     model = export_module(deploy_module(detector, request.source.name), request.size_hw)
-    keep_outputs(model, MAP_NAMES if request.raw else DETECTION_NAMES)
+    keep_outputs(model, request.outputs.value)
     return convert_to_fp16(model) if request.precision == "fp16" else model
 
 
@@ -144,11 +157,17 @@ def _run(arguments: argparse.Namespace) -> int:
         arguments.model, arguments.weights, arguments.random_weights, arguments.num_classes
     )
     size_hw = tuple(arguments.size or find_spec(arguments.model).default_size_hw)
-    request = ExportRequest(source, size_hw, arguments.precision, arguments.raw)
+    request = ExportRequest(source, size_hw, arguments.precision, _outputs(arguments))
     contract = export_onnx(request, arguments.out)
     size_mb = arguments.out.stat().st_size / 1e6
     print(f"wrote {arguments.out}: {size_mb:.1f} MB, {contract.provenance[-1].note}")
     return 0
+
+
+def _outputs(arguments: argparse.Namespace) -> GraphOutputs:
+    if arguments.raw:
+        return GraphOutputs.RAW_MAPS
+    return GraphOutputs.DETECTIONS_AND_MAPS if arguments.maps else GraphOutputs.DETECTIONS
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -16,6 +16,7 @@ COMMANDS = (
     "export.choose_target",
     "export.compare",
     "export.export_onnx",
+    "export.verify",
     "runtime.stream",
 )
 

@@ -225,7 +225,7 @@ def test_other_paths_are_not(path: str) -> None:
 def test_a_changed_message_is_noticed(patterns: list[re.Pattern[str]]) -> None:
     message = "no file at a.onnx; expected a model; build one: make engine"
     assert unknown_messages(f"error: {message}", patterns) == []
-    assert unknown_messages(f"error: {message.replace('a model', 'an engine')}", patterns) != []
+    assert unknown_messages(f"error: {message.replace('a model', 'a sandwich')}", patterns) != []
     assert unknown_messages("error: something that nobody ever wrote", patterns) != []
 
 

@@ -11,7 +11,6 @@ import pytest
 from onnx import TensorProto, helper
 
 from calibration.calibrate import CalibrationOptions, calibrate
-from calibration.samples import find_images
 from export.builder_tensorrt_rtx import (
     RtxBuild,
     RtxOptions,
@@ -22,6 +21,7 @@ from export.engine_report import EngineReport, Kernel
 from export.onnx_graph import load_model, save_model
 from export.precision import convert_to_fp16
 from runtime.errors import ArtifactError, BackendError, BuildError
+from runtime.image_batches import find_images
 from runtime.trt_module import load_tensorrt_rtx
 from tests.calibration.tiny_network import write_images
 from tests.export.conftest import SIZE_HW

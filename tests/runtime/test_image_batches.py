@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 import pytest
 
-from calibration.samples import find_images
 from runtime.errors import SourceError, UsageError
+from runtime.image_batches import find_images
 from tests.calibration.tiny_network import write_images
 
 SIZE_HW = (16, 24)

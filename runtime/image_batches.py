@@ -1,4 +1,4 @@
-"""The images whose activations set the INT8 ranges, as the network will see them."""
+"""Images of a folder as the network will see them: for calibration, and to compare runtimes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from runtime.preprocess import letterbox_image
 
 
 @dataclass(frozen=True)
-class CalibrationImages:
+class ImageBatches:
     """A fixed list of images; iterating reads them one by one, so memory holds one.
 
     Attributes:
@@ -51,7 +51,7 @@ class CalibrationImages:
         return digest.hexdigest()
 
 
-def find_images(pattern: str, size_hw: tuple[int, int], max_images: int) -> CalibrationImages:
+def find_images(pattern: str, size_hw: tuple[int, int], max_images: int) -> ImageBatches:
     """Find images and keep an even selection of them.
 
     Args:
@@ -69,4 +69,4 @@ def find_images(pattern: str, size_hw: tuple[int, int], max_images: int) -> Cali
     inner = Path(pattern) / "images"
     paths = list_images(str(inner) if inner.is_dir() else pattern)
     chosen = np.linspace(0, len(paths) - 1, min(max_images, len(paths))).round().astype(int)
-    return CalibrationImages(tuple(paths[i] for i in chosen), size_hw)
+    return ImageBatches(tuple(paths[i] for i in chosen), size_hw)
