@@ -12,6 +12,7 @@ from benchmarks.networks import (
     DECODE,
     EAGER_LAYOUTS,
     ONNX_RUNTIME,
+    SPINNING,
     NetworkRun,
     compare,
     eager_actions,
@@ -25,6 +26,7 @@ SLOWER, FASTER = EAGER_LAYOUTS
 def test_the_faster_layout_is_the_opponent_and_decoding_is_a_share_of_the_whole():
     samples = {
         ONNX_RUNTIME: [10.0] * 7,
+        SPINNING: [11.2] * 7,
         SLOWER: [90.0] * 7,
         FASTER: [14.0] * 7,
         DECODE: [0.4] * 7,
@@ -32,8 +34,12 @@ def test_the_faster_layout_is_the_opponent_and_decoding_is_a_share_of_the_whole(
     findings = compare(samples, {})
     assert findings.ratios[f"{FASTER} / {ONNX_RUNTIME}"].of_medians == pytest.approx(1.4)
     assert findings.ratios[f"{SLOWER} / {ONNX_RUNTIME}"].of_medians == pytest.approx(9.0)
-    speed, share = findings.goals
+    assert findings.ratios[f"{SLOWER} / {SPINNING}"].of_medians == pytest.approx(90 / 11.2)
+    speed, spinning, share = findings.goals
     assert speed.value == pytest.approx(1.4) and speed.limit == 1.3 and speed.is_met
+    assert speed.name == f"{ONNX_RUNTIME} times as fast as {FASTER}"
+    assert spinning.value == pytest.approx(1.25) and spinning.limit == 1.3 and not spinning.is_met
+    assert spinning.name == f"{SPINNING} times as fast as {FASTER}"
     assert share.value == pytest.approx(0.04) and share.limit == 0.03 and not share.is_met
 
 
@@ -50,7 +56,7 @@ def test_nano_end_to_end(tmp_path: Path):
     words = ["--model", "cornernet-nano", "--size", "64", "64", "--threads", "1"]
     assert main([*words, "--rounds", "7", "--out", str(out)]) == 0
     body = json.loads(out.read_text())
-    assert set(body["samples_ms"]) == {ONNX_RUNTIME, DECODE, SLOWER, FASTER}
+    assert set(body["samples_ms"]) == {ONNX_RUNTIME, SPINNING, DECODE, SLOWER, FASTER}
     assert all(len(figures["values"]) == 7 for figures in body["samples_ms"].values())
     assert body["settings"]["weights"] == "random, seed 1"
     assert body["samples_ms"][DECODE]["median"] > 0

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from benchmarks.corner_pooling import corner_pool_model
-from benchmarks.onnxruntime_sessions import BoundSession, ProfiledSession, module_times_ms
+from benchmarks.onnxruntime_sessions import (
+    BoundSession,
+    ProfiledSession,
+    SpinningSession,
+    module_times_ms,
+    session_options,
+)
 from plugins import reference
+from runtime.backends import open_backend
 from runtime.errors import ArtifactError
 from tests.builders import write_tiny_artifact
 
@@ -44,6 +52,24 @@ def test_a_real_profile_has_one_value_per_run(tmp_path: Path):
     with pytest.raises(ArtifactError, match="no nodes of 'decode'"):
         session.finish("decode")  # the tiny model's nodes have no module
     assert len(list(tmp_path.glob("profile*.json"))) == 1
+
+
+@pytest.mark.parametrize("spinning", [False, True])
+def test_threads_spin_only_where_asked(spinning: bool):
+    options = session_options(1, spinning)
+    assert options.get_session_config_entry("session.intra_op.allow_spinning") == f"{spinning:d}"
+    assert options.intra_op_num_threads == 1
+
+
+def test_a_spinning_session_computes_what_the_runtime_does(tmp_path: Path):
+    artifact = write_tiny_artifact(tmp_path / "tiny.onnx")
+    frames = np.random.default_rng(0).integers(0, 256, (1, 64, 64, 3), np.uint8)
+    found = SpinningSession(artifact, 1).run(frames)
+    with contextlib.closing(open_backend(artifact, "onnxruntime", 1)) as backend:
+        expected = backend.infer(frames)
+    assert len(found) == len(expected)
+    for values, wanted in zip(found, expected.values(), strict=True):
+        np.testing.assert_array_equal(values, wanted)
 
 
 def test_a_bound_session_computes_what_it_should():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from detectors.corner_pool import PART_ELEMENTS, corner_pool
+from detectors import corner_pool as operator
+from detectors.corner_pool import corner_pool
 from plugins import reference
 
 GOLDEN = Path(__file__).parents[1] / "data" / "golden" / "corner_pool.npz"
@@ -83,9 +85,43 @@ def test_every_dtype_matches_the_naive_walk(
 @pytest.mark.parametrize("direction", DIRECTIONS)
 def test_maps_larger_than_one_part(shape: tuple[int, ...], direction: str) -> None:
     x = torch.randn(shape, generator=torch.Generator().manual_seed(2))
-    assert x.numel() > PART_ELEMENTS
+    assert x.numel() > max(operator.CUMMAX_PART, operator.DOUBLING_PART)
     expected = reference.corner_pool(x.numpy(), direction)
     np.testing.assert_array_equal(corner_pool(x, direction).numpy(), expected)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("size", [(1, 6), (6, 1), (9, 11), (8, 16)])
+@pytest.mark.parametrize("direction", DIRECTIONS)
+@pytest.mark.parametrize("form", [operator._pool_by_doubling, operator._pool_by_lines])
+def test_every_form_serves_every_direction_and_layout(
+    form: Callable[[Tensor, Tensor, reference.Walk], None],
+    direction: str,
+    size: tuple[int, int],
+    layout: torch.memory_format,
+) -> None:
+    x = torch.randn(2, 3, *size, generator=torch.Generator().manual_seed(3))
+    x = x.contiguous(memory_format=layout)
+    result = torch.full_like(x, torch.nan)
+    form(result, x, reference.find_walk(direction))
+    np.testing.assert_array_equal(result.numpy(), reference.corner_pool(x.numpy(), direction))
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("size", [(1, 1), (1, 6), (6, 1), (7, 5)])
+@pytest.mark.parametrize("direction", DIRECTIONS)
+def test_the_fastest_form_for_a_layout_changes_no_gradient(
+    direction: str, size: tuple[int, int], layout: torch.memory_format
+) -> None:
+    # In maps of one column, a walk over rows runs through memory; a cut map has odd strides.
+    whole = torch.randint(-4, 5, (2, 3, size[0], size[1] + 1)).double()
+    x = whole.contiguous(memory_format=layout)[..., :-1]
+    grad = torch.randint(-2, 3, x.shape).double()
+    pooled, x_grad = pool_with_gradient(x, grad, direction)
+    np.testing.assert_array_equal(pooled.numpy(), reference.corner_pool(x.numpy(), direction))
+    np.testing.assert_array_equal(
+        x_grad.numpy(), naive_gradient(x.numpy(), grad.numpy(), direction)
+    )
 
 
 @pytest.mark.parametrize("direction", DIRECTIONS)
