@@ -8,11 +8,11 @@ VENV := .venv
 PY := $(VENV)/bin/python
 BUILD := build
 
-# --- what to build: make engine MODEL=... WEIGHTS=... PRECISION=fp32|fp16|int8 SIZE=HxW TARGET=...
+# --- what to build: make engine MODEL=... WEIGHTS=... PRECISION=fp32|fp16|bf16|int8 SIZE=HxW TARGET=...
 MODEL ?= cornernet-nano
 PRECISION ?= int8
 TARGET ?= auto
-SIZE ?= $(if $(filter cornernet-nano,$(MODEL)),256x256,511x511)
+SIZE ?= $(if $(filter cornernet-nano,$(MODEL)),320x320,511x511)
 WEIGHTS ?= $(wildcard detectors/weights/$(MODEL).safetensors)
 # Images to calibrate on; made from Shapes unless you name a folder of your own.
 CALIB ?= $(SHAPES)/calibration
@@ -53,23 +53,30 @@ $(SHAPES)/train/annotations.json: | $(READY)
 $(SHAPES)/calibration/annotations.json: | $(READY)
 	$(PY) -m detectors.shapes --out $(@D) --images $(CALIB_IMAGES) --seed 4
 
-# The shipped weights were made in three runs: on crowded scenes, on ordinary ones, and on ordinary
-# ones without zoom. $(1) is the folder of a run; RESUME=1 continues the one that was stopped.
+# The shipped weights were made in four runs: on crowded scenes, on ordinary ones, on ordinary ones
+# without zoom, and on as many again, seen larger. $(1) is the folder of a run; RESUME=1 continues the one that was stopped.
 TRAIN_IN = $(PY) -m detectors.train --model cornernet-nano --batch 8 --vertical-flip --out $(1) \
 	$(if $(RESUME),$(if $(wildcard $(1)/last.pt),--resume))
 TRAINED = cornernet-nano.safetensors
 $(SHAPES)/train-crowded/annotations.json: | $(READY)
 	$(PY) -m detectors.shapes --out $(@D) --images 12000 --seed 1 --crowded
 $(BUILD)/train-crowded/$(TRAINED): | $(SHAPES)/train-crowded/annotations.json
-	$(call TRAIN_IN,$(@D)) --data $(SHAPES)/train-crowded --steps 8000 --stop-after 2250 --seed 1
+	$(call TRAIN_IN,$(@D)) --data $(SHAPES)/train-crowded --size 256 256 \
+	  --steps 8000 --stop-after 2250 --seed 1
 $(BUILD)/train/$(TRAINED): $(BUILD)/train-crowded/$(TRAINED) | $(SHAPES)/train/annotations.json
-	$(call TRAIN_IN,$(@D)) --data $(SHAPES)/train --steps 7000 --init $< --seed 1
+	$(call TRAIN_IN,$(@D)) --data $(SHAPES)/train --size 256 256 --steps 7000 --init $< --seed 1
 $(BUILD)/train-last/$(TRAINED): $(BUILD)/train/$(TRAINED)
-	$(call TRAIN_IN,$(@D)) --data $(SHAPES)/train --steps 2700 --init $< --seed 2 \
+	$(call TRAIN_IN,$(@D)) --data $(SHAPES)/train --size 256 256 --steps 2700 --init $< --seed 2 \
 	  --rate 6e-4 --warmup 50 --zoom-chance 0
+$(SHAPES)/train-more/annotations.json: | $(READY)
+	$(PY) -m detectors.shapes --out $(@D) --images 20000 --seed 5
+$(BUILD)/train-320/$(TRAINED): $(BUILD)/train-last/$(TRAINED) | $(SHAPES)/train-more/annotations.json
+	$(call TRAIN_IN,$(@D)) --data $(SHAPES)/train-more --size 320 320 --steps 9000 \
+	  --stop-after STOP_AFTER --init $< --seed 3 --rate 1e-3 --warmup 200 --zoom-chance 0 \
+	  --embedding-weight 0.25
 
 .PHONY: train
-train: $(BUILD)/train-last/$(TRAINED) ## Train cornernet-nano on Shapes (hours); RESUME=1 continues
+train: $(BUILD)/train-320/$(TRAINED) ## Train cornernet-nano on Shapes (hours); RESUME=1 continues
 
 .PHONY: evaluate
 evaluate: $(SHAPES)/val/annotations.json ## Average precision of an engine on Shapes
@@ -95,6 +102,8 @@ $(STEM)-fp32.onnx: $(EXPORT_INPUTS)
 	$(EXPORT) --precision fp32
 $(STEM)-fp16.onnx: $(EXPORT_INPUTS)
 	$(EXPORT) --precision fp16
+$(STEM)-bf16.onnx: $(EXPORT_INPUTS)
+	$(EXPORT) --precision bf16
 
 CALIBRATE = $(PY) -m calibration.calibrate --onnx $< --images $(CALIB) \
 	--max-images $(CALIB_IMAGES) --out $@
@@ -104,19 +113,44 @@ $(STEM)-int8.onnx: $(STEM)-fp32.onnx $(STEM).calib-option
 $(STEM)-int8-gpu.onnx: $(STEM)-fp32.onnx $(STEM).calib-option
 	$(CALIBRATE) --base fp16
 
+# Options of a TensorRT build; an empty one is the builder's default. MAX_BATCH=4  WORKSPACE=2048
+# (MiB)  OPT_LEVEL=0..5  WITH_PLUGINS=auto|yes|no  DECODE=auto|plugin|graph|fastest
+# TARGET_SM=86,120 (TensorRT-RTX)
+# VERSION_COMPATIBLE=1  HARDWARE_COMPATIBILITY=ampere-plus  TIMING_CACHE=F (full TensorRT)
+TIMING_CACHE ?= $(BUILD)/tensorrt.timing-cache
+TENSORRT_OPTIONS = $(if $(MAX_BATCH),--batch 1 $(MAX_BATCH) $(MAX_BATCH)) \
+	$(if $(WORKSPACE),--workspace $(WORKSPACE)) $(if $(OPT_LEVEL),--opt-level $(OPT_LEVEL)) \
+	$(if $(WITH_PLUGINS),--plugins $(WITH_PLUGINS)) $(if $(DECODE),--decode $(DECODE))
+RTX_OPTIONS = $(TENSORRT_OPTIONS) $(if $(TARGET_SM),--target-sm $(TARGET_SM))
+FULL_OPTIONS = $(TENSORRT_OPTIONS) --timing-cache $(TIMING_CACHE) \
+	$(if $(VERSION_COMPATIBLE),--version-compatible) \
+	$(if $(HARDWARE_COMPATIBILITY),--hardware-compatibility $(HARDWARE_COMPATIBILITY))
+$(STEM).rtx-option: FORCE
+	@mkdir -p $(@D); echo '$(RTX_OPTIONS)' | cmp -s - $@ || echo '$(RTX_OPTIONS)' > $@
+$(STEM).full-option: FORCE
+	@mkdir -p $(@D); echo '$(FULL_OPTIONS)' | cmp -s - $@ || echo '$(FULL_OPTIONS)' > $@
+PLUGIN_LIBRARY = $(wildcard $(BUILD)/plugins/libcornerrt_plugins.so)
+RTX_INPUTS = $(STEM).rtx-option $(PLUGIN_LIBRARY)
+FULL_INPUTS = $(STEM).full-option $(PLUGIN_LIBRARY)
+
 BUILD_ENGINE = $(PY) -m export.build_engine --onnx $< --out $@
 $(STEM)-%.onnxruntime.onnx: $(STEM)-%.onnx
 	$(BUILD_ENGINE) --target onnxruntime
-$(STEM)-int8.tensorrt-rtx.engine: $(STEM)-int8-gpu.onnx
-	$(BUILD_ENGINE) --target tensorrt-rtx
-$(STEM)-%.tensorrt-rtx.engine: $(STEM)-%.onnx
-	$(BUILD_ENGINE) --target tensorrt-rtx
+$(STEM)-int8.tensorrt-rtx.engine: $(STEM)-int8-gpu.onnx $(RTX_INPUTS)
+	$(BUILD_ENGINE) --target tensorrt-rtx $(RTX_OPTIONS)
+$(STEM)-%.tensorrt-rtx.engine: $(STEM)-%.onnx $(RTX_INPUTS)
+	$(BUILD_ENGINE) --target tensorrt-rtx $(RTX_OPTIONS)
+$(STEM)-int8.tensorrt.engine: $(STEM)-int8-gpu.onnx $(FULL_INPUTS)
+	$(BUILD_ENGINE) --target tensorrt $(FULL_OPTIONS)
+$(STEM)-%.tensorrt.engine: $(STEM)-%.onnx $(FULL_INPUTS)
+	$(BUILD_ENGINE) --target tensorrt $(FULL_OPTIONS)
 
 ENDING_onnxruntime := onnxruntime.onnx
 ENDING_tensorrt-rtx := tensorrt-rtx.engine
+ENDING_tensorrt := tensorrt.engine
 
 .PHONY: engine
-engine: $(READY) ## Build an engine: MODEL= WEIGHTS= PRECISION=fp32|fp16|int8 SIZE=HxW TARGET=
+engine: $(READY) ## Build an engine: MODEL= WEIGHTS= PRECISION=fp32|fp16|bf16|int8 SIZE=HxW TARGET=
 	@target=$$($(PY) -m export.choose_target $(TARGET)) && $(MAKE) --no-print-directory engine-for CHOSEN=$$target
 
 .PHONY: engine-for
@@ -124,18 +158,52 @@ engine-for: $(STEM)-$(PRECISION).$(ENDING_$(CHOSEN))
 	@echo $< > $(STEM)-$(PRECISION).engine-path
 	@echo "engine: $<"
 
+# --- the same images through PyTorch and through everything that can run here
+$(STEM)-maps-%.onnx: $(EXPORT_INPUTS)
+	$(EXPORT) --maps --precision $*
+$(STEM)-maps-%.plugin.engine: $(STEM)-maps-%.onnx $(PLUGIN_LIBRARY)
+	$(BUILD_ENGINE) --target $(CHOSEN) --plugins yes
+$(STEM)-maps-%.plugin-free.engine: $(STEM)-maps-%.onnx
+	$(BUILD_ENGINE) --target $(CHOSEN) --plugins no
+VERIFIED := $(STEM)-maps-fp32.onnx $(STEM)-maps-fp32.onnxruntime.onnx
+VERIFIED_ENGINES := $(foreach precision,fp32 fp16,$(foreach kind,$(if $(PLUGIN_LIBRARY),plugin) \
+	plugin-free,$(STEM)-maps-$(precision).$(kind).engine))
+
+.PHONY: verify verify-for
+verify: $(READY) $(SHAPES)/val/annotations.json ## Compare PyTorch with every runtime here, on the same images
+	@target=$$($(PY) -m export.choose_target auto) && $(MAKE) --no-print-directory verify-for CHOSEN=$$target
+verify-for: $(VERIFIED) $(if $(filter tensorrt%,$(CHOSEN)),$(VERIFIED_ENGINES))
+	@$(if $(filter tensorrt%,$(CHOSEN)),$(if $(PLUGIN_LIBRARY),,echo "engines with plugins are left out: make plugins"),echo "engines are left out: no GPU with TensorRT here")
+	$(PY) -m export.verify --model $(MODEL) $(if $(WEIGHTS),--weights $(WEIGHTS)) --images $(SHAPES)/val --artifacts $^
+
+# --- the plugin library: kernels and TensorRT plugins; needs no .venv
+PLUGINS := $(BUILD)/plugins
+PLUGIN_OPTIONS = $(if $(TENSORRT_ROOT),-DTENSORRT_ROOT='$(abspath $(TENSORRT_ROOT))') \
+	$(if $(ARCHITECTURES),-DCORNERRT_ARCHITECTURES='$(ARCHITECTURES)') \
+	-DCORNERRT_SELF_REGISTER=$(if $(SELF_REGISTER),ON,OFF)
+
+.PHONY: plugins
+plugins: ## Build the TensorRT plugins: TENSORRT_ROOT= ARCHITECTURES="86;89" SELF_REGISTER=1
+	@command -v cmake >/dev/null || { echo \
+	  "error: found no cmake; expected 3.22 or later; install it: sudo apt install cmake" >&2; exit 2; }
+	@command -v c++ >/dev/null || { echo \
+	  "error: found no C++ compiler; install one: sudo apt install g++ make" >&2; exit 2; }
+	@cmake -S plugins -B $(PLUGINS) -U 'TENSORRT_*' -U 'CORNERRT_*' $(PLUGIN_OPTIONS) || exit 2
+	@MAKEFLAGS=--no-print-directory cmake --build $(PLUGINS) --parallel 2
+	@echo "plugins: $(PLUGINS)/libcornerrt_plugins.so"
+
 # --- the demo: everything above, on a clip of moving shapes
 .PHONY: demo
 demo: $(READY) $(DEMO)/clip.mp4 $(SHAPES)/val/annotations.json ## From the shipped weights to boxes on a video, in build/demo/
-	@$(MAKE) --no-print-directory engine-for MODEL=cornernet-nano SIZE=256x256 PRECISION=fp32 CHOSEN=onnxruntime
-	@$(MAKE) --no-print-directory engine-for MODEL=cornernet-nano SIZE=256x256 PRECISION=int8 CHOSEN=onnxruntime
+	@$(MAKE) --no-print-directory engine-for MODEL=cornernet-nano SIZE=320x320 PRECISION=fp32 CHOSEN=onnxruntime
+	@$(MAKE) --no-print-directory engine-for MODEL=cornernet-nano SIZE=320x320 PRECISION=int8 CHOSEN=onnxruntime
 	$(PY) runtime/stream.py --video $(DEMO)/clip.mp4 --artifact $(DEMO_STEM)-int8.onnxruntime.onnx \
 	  --save $(DEMO)/annotated.mp4 --jsonl $(DEMO)/detections.jsonl \
 	  --contact-sheet $(DEMO)/contact_sheet.png --summary-json $(DEMO)/stream.json
 	$(PY) -m benchmarks.demo_summary --folder $(DEMO) --val $(SHAPES)/val \
 	  --fp32 $(DEMO_STEM)-fp32.onnxruntime.onnx --int8 $(DEMO_STEM)-int8.onnxruntime.onnx
 
-DEMO_STEM := $(BUILD)/cornernet-nano-256x256
+DEMO_STEM := $(BUILD)/cornernet-nano-320x320
 $(DEMO)/clip.mp4: | $(READY)
 	$(PY) -m detectors.shapes --clip $@ --seed 3
 
@@ -153,6 +221,11 @@ lint: $(READY) ## ruff and mypy
 format: $(READY) ## Let ruff format everything
 	$(VENV)/bin/ruff format .
 	$(VENV)/bin/ruff check --fix .
+
+# Everything that needs a GPU. With PY=python3 it runs in an environment of your own.
+.PHONY: gpu-check
+gpu-check: $(if $(filter $(VENV)/%,$(PY)),$(READY)) ## Run every GPU test and benchmark; writes benchmarks/results/
+	$(PY) -m benchmarks.gpu_check $(GPU_CHECK)
 
 .PHONY: clean
 clean: ## Remove build/ (not .venv)

@@ -116,6 +116,19 @@ def run_benchmark(
 
 def report_json(name: str, findings: Findings, where: Surroundings) -> str:
     """Return everything that was measured, with all single values, as JSON."""
+    body = {
+        "format": FORMAT,
+        "benchmark": name,
+        "started": where.started,
+        "machine": where.machine,
+        "load_average": {"before": where.load_before, "after": where.load_after},
+        **report_body(findings),
+    }
+    return json.dumps(body, indent=1, allow_nan=False) + "\n"
+
+
+def report_body(findings: Findings) -> dict[str, Any]:
+    """Return one benchmark's findings, ready for JSON."""
     samples = {
         label: {**dataclasses.asdict(spread_of(values)), "values": values}
         for label, values in findings.samples_ms.items()
@@ -130,19 +143,13 @@ def report_json(name: str, findings: Findings, where: Surroundings) -> str:
         }
         for goal in findings.goals
     ]
-    body = {
-        "format": FORMAT,
-        "benchmark": name,
-        "started": where.started,
-        "machine": where.machine,
-        "load_average": {"before": where.load_before, "after": where.load_after},
+    return {
         "settings": findings.settings,
         "facts": findings.facts,
         "samples_ms": samples,
         "ratios": {label: dataclasses.asdict(ratio) for label, ratio in findings.ratios.items()},
         "goals": goals,
     }
-    return json.dumps(body, indent=1, allow_nan=False) + "\n"
 
 
 def report_text(name: str, findings: Findings, where: Surroundings) -> str:

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from runtime.backends import Backend
+from runtime.backend_base import Backend
 from runtime.drawing import draw_detections
 from runtime.frames import Frame, FrameResult
 from runtime.geometry import Letterbox

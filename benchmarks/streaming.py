@@ -1,7 +1,7 @@
 r"""A stream end to end, through runtime/stream.py's own code, against its slowest stage alone.
 
 python -m benchmarks.streaming --video build/demo/clip.mp4 \
-  --artifact build/cornernet-nano-256x256-int8.onnxruntime.onnx
+  --artifact build/cornernet-nano-320x320-int8.onnxruntime.onnx
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ import cv2
 from benchmarks.common import Goal, Samples, Sense, Turn, ratio_of, run_rounds, spread_of
 from benchmarks.report import Findings, benchmark_parser, run_benchmark
 from benchmarks.stages_alone import ALL_STAGES, DRAWN_STAGES, StagesAlone, read_frames
-from runtime.backends import Backend, open_backend
+from runtime.backend_base import Backend
+from runtime.backends import open_backend
 from runtime.command_line import CommandParser, positive
 from runtime.errors import UsageError
 from runtime.options import StreamOptions, parse_options

@@ -54,7 +54,7 @@ DETECTORS: dict[str, DetectorSpec] = {
         cornernet_squeeze, "cornernet", 8, (511, 511), 128, 1, DecodeParams(20, 3, 0.5, 100)
     ),
     "cornernet-nano": DetectorSpec(
-        CornerNetNano, "cornernet", 4, (256, 256), 32, 0, DecodeParams(50, 3, 0.5, 100, "geometric")
+        CornerNetNano, "cornernet", 4, (320, 320), 32, 0, DecodeParams(50, 3, 0.5, 100, "geometric")
     ),
 }
 

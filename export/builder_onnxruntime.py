@@ -19,6 +19,7 @@ import onnxruntime
 from onnx import ModelProto, NodeProto, TensorProto, numpy_helper
 from onnxruntime.capi import onnxruntime_pybind11_state
 
+from export.decode_function import inline_corner_decode
 from export.int8_on_cpu import prepare_int8
 from export.onnx_graph import GraphIndex, attribute, load_model, save_model
 from runtime.errors import BuildError
@@ -69,7 +70,8 @@ def build_onnxruntime(source: Path, out: Path, precision: str) -> OnnxRuntimeBui
         ArtifactError: If ``source`` is missing, truncated or not ONNX.
         BuildError: If ONNX Runtime refuses the model, or would run it in another precision.
     """
-    model = load_model(source)
+    # ONNX Runtime would inline decoding as well, but give its nodes names that profiles cannot use.
+    model = inline_corner_decode(load_model(source))
     if precision == "int8":
         _refuse_half_scales(model)
         model = prepare_int8(model)

@@ -13,54 +13,57 @@ from pathlib import Path
 if __package__ in (None, ""):  # run as a file: look up packages from the repository root
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from export.builder_tensorrt_rtx import DEFAULT_CAPABILITIES
+from export.tensorrt_options import DEFAULT_CAPABILITIES
 from runtime.backends import BACKENDS
 from runtime.command_line import CommandParser
-from runtime.errors import BackendError, BuildError, run_command
-from runtime.trt_module import gpu_compute_capability, load_tensorrt, load_tensorrt_rtx
+from runtime.errors import BackendError, run_command
+from runtime.trt_module import find_gpu, load_tensorrt, load_tensorrt_rtx
 
 TARGETS = ("auto", "onnxruntime", "tensorrt-rtx", "tensorrt")
 
 
 def choose_target(requested: str) -> tuple[str, str]:
-    """Resolve "auto" to the first target that can run here.
+    """Resolve "auto" to the first target that can run here: tensorrt, tensorrt-rtx, onnxruntime.
 
     Args:
         requested: One of ``TARGETS``.
 
     Returns:
         The target and the reason, as a clause for the user.
-
-    Raises:
-        BuildError: If "tensorrt" is requested, which this version does not build.
-        BackendError: If the requested target is not installed.
     """
-    if requested == "tensorrt":
-        load_tensorrt()  # says how to install it where it is missing
-        raise BuildError(
-            "target tensorrt is not built by this version; expected onnxruntime or tensorrt-rtx; "
-            "use TARGET=onnxruntime"
-        )
     if requested != "auto":
         return requested, "asked for"
-    try:
-        _check_rtx_runs_here()
-    except BackendError as error:
-        return "onnxruntime", f"runs everywhere; passed over tensorrt-rtx: {error}"
-    return "tensorrt-rtx", "it is installed and this machine's GPU can run its engines"
+    passed_over = []
+    for target, check in (("tensorrt", _check_tensorrt), ("tensorrt-rtx", _check_rtx)):
+        try:
+            _check_backend(target)
+            check()
+        except BackendError as error:
+            passed_over.append(f"{target}: {error}")
+        else:
+            return target, "it is installed and this machine's GPU can run its engines"
+    return "onnxruntime", f"runs everywhere; passed over {'; '.join(passed_over)}"
 
 
-def _check_rtx_runs_here() -> None:
-    """Raise a ``BackendError`` that says why TensorRT-RTX engines cannot run here."""
-    if not any("tensorrt-rtx" in spec.targets for spec in BACKENDS.values()):
+def _check_backend(target: str) -> None:
+    """Raise a ``BackendError`` if this version or this machine runs no engines at all."""
+    if not any(target in spec.targets for spec in BACKENDS.values()):
         raise BackendError("runtime/ has no backend for its engines yet")
-    capability = gpu_compute_capability()
-    if capability is None:
+    if find_gpu() is None:
         raise BackendError("no NVIDIA GPU with a driver was found")
-    name = "{}.{}".format(*capability)
-    if name not in DEFAULT_CAPABILITIES:
+
+
+def _check_tensorrt() -> None:
+    """Raise a ``BackendError`` that says why TensorRT is not here."""
+    load_tensorrt()
+
+
+def _check_rtx() -> None:
+    """Raise a ``BackendError`` that says why TensorRT-RTX engines cannot run here."""
+    gpu = find_gpu()
+    if gpu is not None and gpu.compute_capability not in DEFAULT_CAPABILITIES:
         raise BackendError(
-            f"the GPU has compute capability {name}, engines are built for "
+            f"the GPU has compute capability {gpu.compute_capability}, engines are built for "
             f"{', '.join(DEFAULT_CAPABILITIES)}"
         )
     load_tensorrt_rtx()

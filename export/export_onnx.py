@@ -18,14 +18,17 @@ from onnx import ModelProto, ValueInfoProto, helper
 from detectors.heads import MAP_NAMES
 from detectors.registry import DETECTORS, check_size, find_spec
 from export.detector_source import DetectorSource, LoadedDetector, load_detector
-from export.onnx_graph import OPSET, save_model
-from export.precision import convert_to_fp16
+from export.onnx_graph import load_model, save_model
+from export.precision import BF16, FP16, convert_to_bf16, convert_to_fp16
+from export.precision_rules import count_line, explain, kept_nodes
 from export.surgery import keep_outputs
 from export.torch_export import export_module
 from export.wrapper import DETECTION_NAMES, DeployModule, Normalisation
 from runtime.command_line import CommandParser, check_output, positive, seed
 from runtime.contract import ModelContract, ProvenanceStep, TensorSpec, write_contract
 from runtime.errors import run_command
+
+_HALVES = {half.name: half for half in (FP16, BF16)}
 
 
 class GraphOutputs(enum.Enum):
@@ -43,7 +46,7 @@ class ExportRequest:
     Attributes:
         source: The detector and its weights.
         size_hw: Height and width of the network's input, in pixels.
-        precision: "fp32" or "fp16".
+        precision: "fp32", "fp16" or "bf16".
         outputs: What the graph gives.
     """
 
@@ -62,7 +65,10 @@ def build_parser() -> CommandParser:
         "--size", nargs=2, type=int, metavar=("H", "W"), help="input size in pixels"
     )
     parser.add_argument("--out", type=Path, required=True, help="the .onnx file to write")
-    parser.add_argument("--precision", choices=("fp32", "fp16"), default="fp32")
+    parser.add_argument("--precision", choices=("fp32", *_HALVES), default="fp32")
+    parser.add_argument(
+        "--explain", action="store_true", help="print every node that stays FP32 and its rule"
+    )
     outputs = parser.add_mutually_exclusive_group()
     outputs.add_argument("--raw", action="store_true", help="end at the six raw maps")
     outputs.add_argument(
@@ -111,7 +117,9 @@ def export_detector(detector: LoadedDetector, request: ExportRequest) -> ModelPr
     """Return a loaded detector as an ONNX model."""
     model = export_module(deploy_module(detector, request.source.name), request.size_hw)
     keep_outputs(model, request.outputs.value)
-    return convert_to_fp16(model) if request.precision == "fp16" else model
+    if request.precision not in _HALVES:
+        return model
+    return convert_to_fp16(model) if request.precision == "fp16" else convert_to_bf16(model)
 
 
 def deploy_module(detector: LoadedDetector, name: str) -> DeployModule:
@@ -126,7 +134,10 @@ def deploy_module(detector: LoadedDetector, name: str) -> DeployModule:
 def _contract(model: ModelProto, detector: LoadedDetector, request: ExportRequest) -> ModelContract:
     spec = find_spec(request.source.name)
     tool = f"torch {torch.__version__}, onnx {onnx.__version__}"
-    note = f"opset {OPSET}, {len(model.graph.node)} nodes"
+    version = max(entry.version for entry in model.opset_import if not entry.domain)
+    note = f"opset {version}, {len(model.graph.node)} nodes"
+    if request.precision in _HALVES:
+        note += f"; {count_line(kept_nodes(model, _HALVES[request.precision].largest))}"
     step = ProvenanceStep("export", detector.weights_step.sha256, tool, note)
     return ModelContract(
         name=request.source.name,
@@ -159,6 +170,9 @@ def _run(arguments: argparse.Namespace) -> int:
     size_hw = tuple(arguments.size or find_spec(arguments.model).default_size_hw)
     request = ExportRequest(source, size_hw, arguments.precision, _outputs(arguments))
     contract = export_onnx(request, arguments.out)
+    if arguments.explain and request.precision in _HALVES:
+        model = load_model(arguments.out)
+        print(explain(kept_nodes(model, _HALVES[request.precision].largest)))
     size_mb = arguments.out.stat().st_size / 1e6
     print(f"wrote {arguments.out}: {size_mb:.1f} MB, {contract.provenance[-1].note}")
     return 0

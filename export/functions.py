@@ -151,7 +151,7 @@ def inline_corner_pool(model: ModelProto, form: CornerPoolForm) -> ModelProto:
         if not isinstance(length, int):
             raise ExportError(
                 f"corner pooling {node.name!r} has size {length!r} along its axis; expected a "
-                "fixed height and width; export at a fixed size"
+                "fixed height and width; export at a fixed size, or build the plugin: make plugins"
             )
         write = _max_pool if form is CornerPoolForm.MAX_POOL else _log_step
         model.graph.node.extend(write(model, node, walk, length))

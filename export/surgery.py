@@ -90,7 +90,7 @@ def keep_outputs(model: ModelProto, names: Sequence[str]) -> ModelProto:
 
 
 def remove_unused(model: ModelProto) -> ModelProto:
-    """Remove nodes, constants and type notes that no output depends on."""
+    """Remove nodes, constants, type notes and function bodies that no output depends on."""
     graph = model.graph
     producers = GraphIndex.of(graph).producers
     used: set[str] = set()
@@ -108,6 +108,9 @@ def remove_unused(model: ModelProto) -> ModelProto:
     for entries in (graph.initializer, graph.value_info):
         for entry in [e for e in entries if e.name not in used]:
             entries.remove(entry)
+    called = {(node.domain, node.op_type) for node in graph.node}
+    for function in [f for f in model.functions if (f.domain, f.name) not in called]:
+        model.functions.remove(function)
     return model
 
 

@@ -1,4 +1,4 @@
-"""Trace a torch module into an ONNX graph with our custom node in it."""
+"""Trace a torch module into an ONNX graph with our custom nodes in it."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import torch
 from onnx import ModelProto, defs
 
 from detectors.heads import MAP_NAMES
+from export.decode_function import outline_corner_decode
 from export.functions import (
     CORNER_POOL,
     DOMAIN,
@@ -34,8 +35,9 @@ def export_module(module: DeployModule, size_hw: tuple[int, int]) -> ModelProto:
         size_hw: Height and width of the frames, in pixels.
 
     Returns:
-        A model with named nodes, folded normalisation and the function body of ``CornerPool``. Its
-        outputs are the detections and the six raw maps; ``keep_outputs`` chooses among them.
+        A model with named nodes, folded normalisation and the function bodies of ``CornerPool`` and
+        ``CornerDecode``. Its outputs are the detections and the six raw maps; ``keep_outputs``
+        chooses among them.
 
     Raises:
         ExportError: If torch cannot trace or translate the module.
@@ -67,7 +69,8 @@ def export_module(module: DeployModule, size_hw: tuple[int, int]) -> ModelProto:
         ) from error
     assert program is not None
     model: ModelProto = program.model_proto
-    return finish(attach_corner_pool(model), _PREFIX)
+    finish(attach_corner_pool(model), _PREFIX)
+    return outline_corner_decode(model, module.decode.params, size_hw)
 
 
 def _corner_pool_op() -> Any:

@@ -25,7 +25,8 @@ from export.agreement import MIN_IOU, SCORE_THRESHOLD, Agreement, table
 from export.detector_source import DetectorSource, LoadedDetector, load_detector
 from export.export_onnx import add_source_arguments, deploy_module
 from export.wrapper import DETECTION_NAMES
-from runtime.backends import Backend, load_backend
+from runtime.backend_base import Backend
+from runtime.backends import load_backend
 from runtime.command_line import CommandParser, positive
 from runtime.contract import read_contract
 from runtime.errors import BackendError, UsageError, run_command

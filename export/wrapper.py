@@ -18,6 +18,8 @@ INPUT_NAME = "frames"
 # Row by row: the box, its score, its class, and the scores of its two corners.
 DETECTION_NAMES = ("boxes", "scores", "class_ids", "corner_scores")
 BATCH = "N"
+# The attribute of DeployModule, and so the path in node names, of what decodes.
+DECODE_MODULE = "decode"
 
 
 @dataclass(frozen=True)

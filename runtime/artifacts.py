@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from runtime.backends import Backend, open_backend
+from runtime.backend_base import Backend
+from runtime.backends import open_backend
 from runtime.contract import contract_path, read_contract
 from runtime.errors import ArtifactError, BackendError, ContractError
 

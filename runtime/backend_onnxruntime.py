@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 
-from runtime.backends import Backend, Outputs
+from runtime.backend_base import Backend, Outputs
 from runtime.contract import TensorSpec
 from runtime.errors import ArtifactError, BackendError
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from runtime.backends import Backend, Outputs
+from runtime.backend_base import Backend, Outputs
 from runtime.contract import DecodeParams, ModelContract, TensorSpec, read_contract
 
 NUM_BOXES = 4

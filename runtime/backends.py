@@ -1,129 +1,17 @@
-"""What every inference backend shares, and the one place that chooses between them."""
+"""The one place that chooses between inference backends."""
 
 from __future__ import annotations
 
-import abc
 import os
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-import numpy as np
-
-from runtime.contract import ModelContract, TensorSpec, read_contract
+from runtime.backend_base import Backend
+from runtime.contract import read_contract
 from runtime.errors import BackendError, UsageError
-
-Outputs = dict[str, np.ndarray]
-OUTPUT_NAMES = ("boxes", "scores", "class_ids", "corner_scores")
-
-
-class Backend(abc.ABC):
-    """Runs one artifact. Use from one thread: ``open``, ``infer`` any number of times, ``close``.
-
-    A subclass supplies the three hooks ``_open``, ``_run`` and ``_close``; checks and timing live
-    here.
-
-    Attributes:
-        name: What a user calls it.
-        contract: Of the open artifact.
-        network_ms: How long the last ``infer`` spent in the subclass.
-    """
-
-    name: str
-    contract: ModelContract
-    network_ms: float = 0.0
-
-    def open(self, artifact: Path) -> None:
-        """Load an artifact and run it once on black frames, so that the first frame is not slow.
-
-        Raises:
-            ArtifactError: If the artifact is missing or cannot be loaded.
-            ContractError: If its contract is missing, malformed or of another file.
-            BackendError: If its outputs are not those that the contract promises.
-        """
-        self.contract = read_contract(artifact)
-        self._start(artifact)
-
-    def _start(self, artifact: Path) -> None:
-        """Check the contract, load the artifact and warm up."""
-        if len(self.contract.inputs) != 1:
-            raise BackendError(f"{artifact} has {len(self.contract.inputs)} inputs; expected 1")
-        missing = set(OUTPUT_NAMES) - {spec.name for spec in self.contract.outputs}
-        if missing:
-            raise BackendError(
-                f"{artifact} has no output {sorted(missing)}; expected the decoder in the graph "
-                f"({', '.join(OUTPUT_NAMES)}); export it without --raw"
-            )
-        self._open(artifact)
-        try:
-            self.infer(np.zeros((1, *self.contract.size_hw, 3), np.uint8))
-        except BaseException:
-            self.close()
-            raise
-
-    def infer(self, batch: np.ndarray) -> Outputs:
-        """Run the network.
-
-        Args:
-            batch: uint8 (N, H, W, 3), BGR, of the size in the contract; not modified.
-
-        Returns:
-            The raw outputs by name: ``boxes`` float32 (N, D, 4), ``scores`` float32 (N, D),
-            ``class_ids`` int32 (N, D), ``corner_scores`` float32 (N, D, 2). They stay valid.
-
-        Raises:
-            BackendError: If the batch or an output differs from the contract.
-        """
-        _check_tensor(self.contract.inputs[0], batch, self.name, "input")
-        started = time.perf_counter_ns()
-        outputs = self._run(batch)
-        self.network_ms = (time.perf_counter_ns() - started) / 1e6
-        for spec in self.contract.outputs:
-            if spec.name not in outputs:
-                raise BackendError(f"{self.name} gave no output {spec.name!r}; build again")
-            _check_tensor(spec, outputs[spec.name], self.name, "output")
-        self._check_classes(outputs)
-        return outputs
-
-    def close(self) -> None:
-        """Release the artifact; may be called again."""
-        self._close()
-
-    def _check_classes(self, outputs: Outputs) -> None:
-        """Refuse detections whose class the contract does not name."""
-        class_ids, count = outputs["class_ids"], len(self.contract.class_names)
-        unnamed = ((class_ids < 0) | (class_ids >= count)) & (outputs["scores"] >= 0)
-        if unnamed.any():
-            raise BackendError(
-                f"{self.contract.name} gave class id {class_ids[unnamed][0]}; expected 0 to "
-                f"{count - 1}, as many as its contract names; build again: make engine"
-            )
-
-    @abc.abstractmethod
-    def _open(self, artifact: Path) -> None:
-        """Load the artifact whose contract is ``self.contract``."""
-
-    @abc.abstractmethod
-    def _run(self, batch: np.ndarray) -> Outputs:
-        """Run a checked batch."""
-
-    @abc.abstractmethod
-    def _close(self) -> None:
-        """Release whatever ``_open`` took."""
-
-
-def _check_tensor(spec: TensorSpec, array: np.ndarray, backend: str, role: str) -> None:
-    """Refuse an array whose dtype or fixed sizes differ from the contract's."""
-    fits = len(spec.shape) == array.ndim and all(
-        isinstance(wanted, str) or wanted == got
-        for wanted, got in zip(spec.shape, array.shape, strict=True)
-    )
-    if not fits or array.dtype != np.dtype(spec.dtype):
-        raise BackendError(
-            f"{backend} {role} {spec.name!r} is {array.dtype} {array.shape}; "
-            f"expected {spec.dtype} {spec.shape}, as its contract says"
-        )
+from runtime.trt_module import find_gpu, load_product
 
 
 @dataclass(frozen=True)
@@ -131,7 +19,8 @@ class BackendSpec:
     """One backend that the factory knows.
 
     Attributes:
-        load: Imports the backend's module and returns a backend for a number of threads.
+        load: Imports the backend's module and returns a backend for a number of threads; raises
+            ``ImportError`` or ``BackendError`` where it cannot work.
         targets: Values of the contract's ``target`` that it can run.
         install: What to type when its library is missing.
     """
@@ -139,6 +28,19 @@ class BackendSpec:
     load: Callable[[int], Backend]
     targets: tuple[str, ...]
     install: str
+
+
+def _load_tensorrt(product: str, threads: int) -> Backend:
+    """Return a backend on the GPU; the cheapest reason why not comes first."""
+    if find_gpu() is None:
+        raise BackendError(
+            "found no NVIDIA GPU or no driver; see nvidia-smi (in a container: docker run --gpus "
+            "all)"
+        )
+    trt = load_product(product)
+    from runtime.backend_tensorrt import TensorRTBackend
+
+    return TensorRTBackend(trt)
 
 
 def _load_onnxruntime(threads: int) -> Backend:
@@ -155,6 +57,14 @@ def _load_synthetic(threads: int) -> Backend:
 
 # The order is that of preference. "synthetic" runs no network: only by name, never by itself.
 BACKENDS = {
+    "tensorrt": BackendSpec(
+        partial(_load_tensorrt, "tensorrt"), ("tensorrt",), "pip install --editable '.[trt]'"
+    ),
+    "tensorrt-rtx": BackendSpec(
+        partial(_load_tensorrt, "tensorrt-rtx"),
+        ("tensorrt-rtx",),
+        "pip install --editable '.[trt,rtx]'",
+    ),
     "onnxruntime": BackendSpec(
         _load_onnxruntime, ("onnxruntime", "portable"), "pip install onnxruntime"
     ),
@@ -195,14 +105,16 @@ def load_backend(name: str, target: str, threads: int) -> Backend:
 
     Raises:
         UsageError: If no backend has this name.
-        BackendError: If none can run the target here; says why for each.
+        BackendError: If none can run the target here; says why.
     """
     if name not in BACKEND_NAMES:
         raise UsageError(f"backend is {name!r}; expected one of {', '.join(BACKEND_NAMES)}")
+    if name == "auto":
+        candidates = {n: spec for n, spec in BACKENDS.items() if target in spec.targets}
+    else:
+        candidates = {name: BACKENDS[name]}
     reasons = []
-    for candidate, spec in BACKENDS.items():
-        if name not in (candidate, "auto") or (name == "auto" and not spec.targets):
-            continue
+    for candidate, spec in candidates.items():
         if target not in spec.targets and spec.targets:
             reasons.append(f"{candidate} runs {' and '.join(spec.targets)} artifacts only")
             continue
@@ -210,4 +122,6 @@ def load_backend(name: str, target: str, threads: int) -> Backend:
             return spec.load(threads)
         except ImportError as error:
             reasons.append(f"{candidate} is not installed ({error}): {spec.install}")
+        except BackendError as error:
+            reasons.append(f"{candidate}: {error}")
     raise BackendError(f"no backend here runs a {target!r} artifact: {'; '.join(reasons)}")

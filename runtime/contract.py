@@ -16,10 +16,11 @@ from typing import Any
 
 from runtime.atomic_file import sha256_of, write_text
 from runtime.errors import ArtifactError, ContractError
+from runtime.manifest import EngineManifest
 
 FORMAT = "cornerrt-contract-1"
 PAIR_SCORES = ("mean", "geometric")
-PRECISIONS = ("fp32", "fp16", "int8")
+PRECISIONS = ("fp32", "fp16", "bf16", "int8")
 TARGETS = ("portable", "onnxruntime", "tensorrt-rtx", "tensorrt")
 
 
@@ -92,10 +93,11 @@ class ModelContract:
         decode: Parameters of the in-graph decoder.
         inputs: Tensors that go in.
         outputs: Tensors that come out.
-        precision: "fp32", "fp16" or "int8".
+        precision: "fp32", "fp16", "bf16" or "int8".
         target: "portable" for an ONNX file, otherwise the runtime the artifact was built for.
         artifact_sha256: Digest of the artifact that this contract lies beside.
         provenance: The steps that led here, oldest first.
+        engine: What an engine needs from its machine; None, and no key in JSON, for other files.
     """
 
     name: str
@@ -112,6 +114,7 @@ class ModelContract:
     target: str = "portable"
     artifact_sha256: str = ""
     provenance: tuple[ProvenanceStep, ...] = field(default_factory=tuple)
+    engine: EngineManifest | None = None
 
     def __post_init__(self) -> None:
         """Check the few values that the types do not."""
@@ -146,6 +149,8 @@ def write_contract(contract: ModelContract, artifact: Path) -> Path:
     stamped = dataclasses.replace(contract, artifact_sha256=sha256_of(artifact))
     path = contract_path(artifact)
     body = {"format": FORMAT, **dataclasses.asdict(stamped)}
+    if stamped.engine is None:
+        del body["engine"]
     try:
         write_text(path, json.dumps(body, indent=1) + "\n")
     except OSError:
@@ -202,21 +207,28 @@ def _parse(kind: Any, value: Any, where: str) -> Any:
         pairs = zip(kinds, value, strict=True)
         return tuple(_parse(k, v, f"{where}[{i}]") for i, (k, v) in enumerate(pairs))
     allowed = arguments if origin in (typing.Union, types.UnionType) else (kind,)
+    section = next((a for a in allowed if dataclasses.is_dataclass(a)), None)
+    if section is not None:
+        return _parse(section, value, where)
     if float in allowed and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
-    if isinstance(value, bool) or not isinstance(value, allowed):
+    if isinstance(value, bool) is not (kind is bool) or not isinstance(value, allowed):
         names = " or ".join(a.__name__ for a in allowed)
         raise ContractError(f"{where} is {value!r}; expected {names}")
     return value
 
 
 def _parse_dataclass(kind: Any, value: Any, where: str) -> Any:
-    """Build a dataclass from a JSON object whose keys must be exactly its fields."""
+    """Build a dataclass from a JSON object whose keys must be its fields.
+
+    Only a section, a field that is another dataclass or None, may be absent.
+    """
     if not isinstance(value, dict):
         raise ContractError(f"{where} is {value!r}; expected an object")
     hints = typing.get_type_hints(kind)
     if unknown := sorted(set(value) - set(hints)):
         raise ContractError(f"{where} has unknown key {unknown[0]!r}; expected {sorted(hints)}")
-    if missing := sorted(set(hints) - set(value)):
+    sections = {f.name for f in dataclasses.fields(kind) if f.default is None}
+    if missing := sorted(set(hints) - sections - set(value)):
         raise ContractError(f"{where} lacks key {missing[0]!r}; build again: make engine")
     return kind(**{k: _parse(hints[k], v, f"{where}:{k}") for k, v in value.items()})

@@ -13,16 +13,13 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
-from runtime.backends import Backend, Outputs
+from runtime.backend_base import Backend, Outputs, PreparedFrame
 from runtime.drawing import draw_detections
 from runtime.errors import SourceError
 from runtime.frame_buffer import DropPolicy, FrameBuffer
 from runtime.frames import Frame, FrameResult
 from runtime.geometry import Letterbox
 from runtime.postprocess import PostprocessOptions, detections_from_raw
-from runtime.preprocess import letterbox_image
 from runtime.sinks import Sink
 from runtime.sources import Source, stall_message
 from runtime.timing import StageSummary, StageTimes
@@ -59,11 +56,10 @@ class StreamSummary:
 
 @dataclass(frozen=True)
 class _Captured:
-    """A picture ready for the network: ``canvas`` is uint8 (1, H, W, 3) of the network's size."""
+    """A picture, and the same in the form that the backend takes."""
 
     frame: Frame
-    letterbox: Letterbox
-    canvas: np.ndarray
+    prepared: PreparedFrame
     times_ms: dict[str, float]
 
 
@@ -169,12 +165,11 @@ class Pipeline:
             self._source.close()
 
     def _prepare(self, frame: Frame, capture_ms: float) -> _Captured:
-        """Bring a picture to the network's size."""
+        """Bring a picture to the network's size, or on its way to where that is done."""
         started_ns = time.perf_counter_ns()
-        letterbox = Letterbox.fit(frame.image.shape[:2], self._backend.contract.size_hw)
-        canvas = letterbox_image(frame.image, letterbox)[np.newaxis]
+        prepared = self._backend.prepare(frame.image)
         times_ms = {"capture": capture_ms, "letterbox": _milliseconds_since(started_ns)}
-        return _Captured(frame, letterbox, canvas, times_ms)
+        return _Captured(frame, prepared, times_ms)
 
     def _infer(self) -> None:
         frames = 0
@@ -183,9 +178,10 @@ class Pipeline:
                 captured = self._next_frame(frames)
                 if captured is None or self._stop_requested:  # what waits may be seconds of work
                     return
-                outputs = self._backend.infer(captured.canvas)
+                outputs = self._backend.infer_prepared(captured.prepared)
                 captured.times_ms["network"] = self._backend.network_ms
-                inferred = _Inferred(captured.frame, captured.letterbox, outputs, captured.times_ms)
+                letterbox = captured.prepared.letterbox
+                inferred = _Inferred(captured.frame, letterbox, outputs, captured.times_ms)
                 if not self._results.put(inferred):
                     return
                 frames += 1

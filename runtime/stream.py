@@ -20,8 +20,9 @@ import cv2
 
 from runtime.artifacts import open_newest
 from runtime.atomic_file import write_text
+from runtime.backend_base import Backend
 from runtime.backend_synthetic import SyntheticBackend
-from runtime.backends import Backend, open_backend
+from runtime.backends import open_backend
 from runtime.camera_files import ImageFilesSource
 from runtime.camera_opencv import CameraSource, VideoSource
 from runtime.command_line import check_output

@@ -23,6 +23,8 @@ RTX_LIBRARIES = ("libcudart.so.13*", "libtensorrt_rtx.so.1*", "libtensorrt_onnxp
 
 # CUdevice_attribute numbers, from cuda.h.
 CAPABILITY_MAJOR, CAPABILITY_MINOR = 75, 76
+# More than any GPU's name is long.
+NAME_BYTES = 256
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,28 @@ class TensorRTModule:
     api: Any
     product: str
     version: str
+
+
+@dataclass(frozen=True)
+class Gpu:
+    """An NVIDIA GPU.
+
+    Attributes:
+        name: As the driver gives it, such as "Orin".
+        compute_capability: Such as "8.7".
+    """
+
+    name: str
+    compute_capability: str
+
+
+def load_product(product: str) -> TensorRTModule:
+    """Import a TensorRT by the name of its product, "tensorrt" or "tensorrt-rtx".
+
+    Raises:
+        BackendError: If it is not installed or its libraries do not load.
+    """
+    return load_tensorrt_rtx() if product == "tensorrt-rtx" else load_tensorrt()
 
 
 def load_tensorrt_rtx() -> TensorRTModule:
@@ -73,8 +97,8 @@ def load_tensorrt() -> TensorRTModule:
     return _imported("tensorrt", "tensorrt")
 
 
-def gpu_compute_capability() -> tuple[int, int] | None:
-    """Return the compute capability of the first NVIDIA GPU, None without GPU or driver."""
+def find_gpu() -> Gpu | None:
+    """Return the first NVIDIA GPU, None without GPU or driver; opens no context on it."""
     try:
         driver = ctypes.CDLL("libcuda.so.1")
     except OSError:
@@ -87,7 +111,10 @@ def gpu_compute_capability() -> tuple[int, int] | None:
         if driver.cuDeviceGetAttribute(ctypes.byref(value), attribute, device) != 0:
             return None
         numbers.append(value.value)
-    return numbers[0], numbers[1]
+    name = ctypes.create_string_buffer(NAME_BYTES)
+    if driver.cuDeviceGetName(name, NAME_BYTES, device) != 0:
+        return None
+    return Gpu(name.value.decode(errors="replace"), "{}.{}".format(*numbers))
 
 
 def _preload_rtx_libraries() -> None:

@@ -21,8 +21,11 @@ ONLY_IN = {
     "tensorrt_rtx_bindings": {"runtime/trt_module.py"},
     "pycuda": {"runtime/cuda_memory.py"},
 }
-# Modules of runtime/ that need such a library at their top: only a function may import them.
-NEEDS_LIBRARY = frozenset({"runtime.backend_onnxruntime", "runtime.backend_tensorrt"})
+# Modules of runtime/ that need such a library at their top: only they and functions import them.
+NEEDS_LIBRARY = frozenset(
+    {"runtime.backend_onnxruntime", "runtime.backend_tensorrt", "runtime.cuda_memory"}
+    | {"runtime.tensorrt_engine", "runtime.tensorrt_session", "runtime.upload_ring"}
+)
 DEPENDENCIES = frozenset(
     {"cv2", "numpy", "onnx", "onnxruntime", "onnxscript", "pycocotools", "pycuda", "pytest"}
     | {"safetensors", "tensorrt", "torch", "tqdm"}
@@ -77,7 +80,8 @@ def _runtime_violations(path: str, module: str, line: int, at_top: bool) -> list
         return [f"{path}:{line} runtime imports {module}"]
     if top in ONLY_IN and path not in ONLY_IN[top]:
         return [f"{path}:{line} {module} is imported in {', '.join(ONLY_IN[top])} only"]
-    if module in NEEDS_LIBRARY and at_top:
+    importer = path.removesuffix(".py").replace("/", ".")
+    if module in NEEDS_LIBRARY and at_top and importer not in NEEDS_LIBRARY:
         return [f"{path}:{line} {module} is imported inside a factory function only"]
     return []
 
@@ -116,6 +120,7 @@ def test_every_file_keeps_the_rules() -> None:
         ("runtime/x.py", "import pycuda.driver", "cuda_memory.py only"),
         ("runtime/x.py", "from runtime.backend_onnxruntime import A", "factory function only"),
         ("runtime/x.py", "from runtime import backend_onnxruntime", "factory function only"),
+        ("runtime/x.py", "from runtime.upload_ring import UploadRing", "factory function only"),
         ("runtime/x.py", "try:\n    import torch\nexcept ImportError:\n    pass", "imports torch"),
         ("runtime/profile.py", "", "has the name of another module"),
         ("export/onnx.py", "", "has the name of another module"),
@@ -131,6 +136,7 @@ def test_a_planted_violation_is_caught(path: str, source: str, message: str) -> 
     [
         ("runtime/backends.py", "def f():\n    from runtime.backend_onnxruntime import A"),
         ("runtime/backend_onnxruntime.py", "import onnxruntime"),
+        ("runtime/upload_ring.py", "from runtime.cuda_memory import Stream"),
         ("runtime/x.py", "import numpy\nimport cv2\nfrom plugins import reference"),
         ("detectors/x.py", "import torch\nfrom runtime.errors import UsageError"),
         ("export/x.py", "from detectors.registry import build_detector\nimport onnx"),

@@ -88,8 +88,8 @@ CHAIN = [
 def test_int8_is_the_default_and_takes_every_step_in_order(sandbox):
     assert sorted(sandbox.make("engine")) == sorted(CHAIN)
     assert sandbox.calls[-1].endswith(
-        "--onnx build/cornernet-nano-256x256-int8.onnx "
-        "--out build/cornernet-nano-256x256-int8.onnxruntime.onnx --target onnxruntime"
+        "--onnx build/cornernet-nano-320x320-int8.onnx "
+        "--out build/cornernet-nano-320x320-int8.onnxruntime.onnx --target onnxruntime"
     )
     assert sandbox.status == 0
 
@@ -133,6 +133,40 @@ def test_a_gpu_target_calibrates_on_a_half_precision_base(sandbox):
     assert build.endswith("int8.tensorrt-rtx.engine --target tensorrt-rtx")
 
 
+def test_options_of_tensorrt_rtx_reach_the_builder_and_build_again(sandbox):
+    options = ("TARGET=tensorrt-rtx", "PRECISION=fp16")
+    sandbox.make("engine", *options, CHOSEN_TARGET="tensorrt-rtx")
+    assert sandbox.make("engine", *options, CHOSEN_TARGET="tensorrt-rtx") == []
+    more = ("TARGET_SM=86,120", "MAX_BATCH=4", "WORKSPACE=512", "OPT_LEVEL=2", "WITH_PLUGINS=no")
+    again = sandbox.make("engine", *options, *more, CHOSEN_TARGET="tensorrt-rtx")
+    assert again == ["export.build_engine"]
+    assert sandbox.calls[0].endswith(
+        "--target tensorrt-rtx --batch 1 4 4 --workspace 512 --opt-level 2 --plugins no "
+        "--target-sm 86,120"
+    )
+
+
+def test_options_of_the_full_tensorrt(sandbox):
+    more = ("VERSION_COMPATIBLE=1", "HARDWARE_COMPATIBILITY=ampere-plus")
+    called = sandbox.make("engine", *more, CHOSEN_TARGET="tensorrt")
+    assert sorted(called) == sorted(CHAIN)
+    calibrate, build = sandbox.calls[-2:]
+    assert calibrate.endswith("--base fp16")
+    assert build.endswith(
+        "int8.tensorrt.engine --target tensorrt --timing-cache build/tensorrt.timing-cache "
+        "--version-compatible --hardware-compatibility ampere-plus"
+    )
+
+
+def test_a_new_plugin_library_builds_engines_again(sandbox):
+    library = sandbox.folder / "build" / "plugins" / "libcornerrt_plugins.so"
+    sandbox.make("engine", CHOSEN_TARGET="tensorrt-rtx")
+    library.parent.mkdir(parents=True)
+    library.touch()
+    assert sandbox.make("engine", CHOSEN_TARGET="tensorrt-rtx") == ["export.build_engine"]
+    assert sandbox.make("engine", CHOSEN_TARGET="tensorrt-rtx") == []
+
+
 def test_published_models_get_their_own_size(sandbox):
     sandbox.make("engine", "MODEL=cornernet-squeeze", "WEIGHTS=s.pkl", "PRECISION=fp32")
     assert sandbox.status != 0  # no such file
@@ -158,5 +192,5 @@ def test_help_lists_every_public_target_with_one_line():
     names = {line.split()[1] for line in listed}
     assert all(len(line.split()) > 3 for line in listed)
     phony = set(re.findall(r"^\.PHONY: (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    declared = {name for line in phony for name in line.split()} - {"FORCE", "engine-for"}
+    declared = {name for line in phony for name in line.split()} - {"FORCE", "engine-for", "verify-for"}
     assert names == declared

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
+import threading
 from pathlib import Path
 
 import pytest
 
-from export.build_engine import main
+import export.build_engine as build_engine_module
+from export import fastest_decode
+from export.build_engine import BuildRequest, main
 from export.choose_target import TARGETS
+from export.tensorrt_options import DecodeForm
 from runtime.atomic_file import sha256_of
-from runtime.contract import contract_path, read_contract, write_contract
+from runtime.contract import ModelContract, contract_path, read_contract, write_contract
 from runtime.errors import BackendError
-from runtime.trt_module import load_tensorrt_rtx
+from runtime.manifest import EngineHost, check_engine, read_header
 from tests.calibration.tiny_network import make_contract, write_tiny_network
-
-try:
-    load_tensorrt_rtx()
-    MISSING = ""
-except BackendError as error:
-    MISSING = str(error)
+from tests.export.rtx import MISSING, needs_rtx
 
 
 @pytest.fixture(name="source")
@@ -52,17 +53,79 @@ def test_a_build_for_onnx_runtime(
     assert "11 FP32" in last
 
 
-@pytest.mark.skipif(bool(MISSING), reason=MISSING)
+@needs_rtx
 def test_a_build_for_tensorrt_rtx(
     source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "tiny.engine"
     argv = ["--onnx", str(source), "--target", "tensorrt-rtx", "--out", str(out)]
-    assert main([*argv, "--compute-capability", "8.9"]) == 0
+    assert main([*argv, "--target-sm", "89,120", "--plugins", "no", "--explain"]) == 0
     contract = read_contract(out)
     assert contract.target == "tensorrt-rtx"
     assert contract.provenance[-1].tool.startswith("tensorrt-rtx 1.")
-    assert "for compute capabilities 8.9;" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "for compute capability 8.9, 12.0;" in printed and "CONVOLUTION" in printed
+
+
+@needs_rtx
+def test_the_manifest_lets_the_engine_pass_where_it_fits(source: Path, tmp_path: Path) -> None:
+    out = tmp_path / "tiny.engine"
+    argv = ["--onnx", str(source), "--target", "tensorrt-rtx", "--out", str(out)]
+    assert main([*argv, "--target-sm", "89", "--opt-level", "1", "--plugins", "no"]) == 0
+    manifest = read_contract(out).engine
+    assert manifest is not None
+    assert manifest.onnx_sha256 == sha256_of(source) and manifest.ranges is None
+    assert manifest.build_arguments[-4:] == ("--opt-level", "1", "--plugins", "no")
+    host = EngineHost("tensorrt-rtx", manifest.version, "8.9")
+    check_engine(manifest, read_header(out), host)
+
+
+def build_together(source: Path, out: Path, target: str) -> list[int]:
+    """Build the same artifact in two processes at once; returns their exit statuses."""
+    command = [sys.executable, "-m", "export.build_engine", "--onnx", str(source)]
+    command += ["--target", target, "--out", str(out)]
+    root = Path(__file__).resolve().parents[2]
+    processes = [
+        subprocess.Popen(command, cwd=root, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        for _ in range(2)
+    ]
+    return [process.wait() for process in processes]
+
+
+@needs_rtx
+def test_two_processes_may_build_the_same_artifact(source: Path, tmp_path: Path) -> None:
+    out = tmp_path / "built" / "tiny.engine"
+    assert build_together(source, out, "tensorrt-rtx") == [0, 0]
+    assert read_contract(out).engine is not None  # compares the digest
+    assert sorted(path.name for path in out.parent.iterdir()) == [out.name, out.name + ".json"]
+
+
+def test_file_and_contract_are_replaced_as_one(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second build that ends between the two writes of the first has to wait."""
+    out = tmp_path / "tiny.onnxruntime.onnx"
+    request = BuildRequest(source, out, "onnxruntime")
+    second: list[threading.Thread] = []
+
+    def interrupted_write(contract: ModelContract, artifact: Path) -> Path:
+        if not second:
+            second.append(threading.Thread(target=replace_other))
+            second[0].start()
+            second[0].join(0.5)
+            assert second[0].is_alive(), "the other build wrote between artifact and contract"
+        return write_contract(contract, artifact)
+
+    def replace_other() -> None:
+        with build_engine_module._folder_lock(tmp_path):
+            out.write_bytes(b"other")
+            write_contract(make_contract(target="onnxruntime"), out)
+
+    monkeypatch.setattr(build_engine_module, "write_contract", interrupted_write)
+    build_engine_module.build_engine(request)
+    second[0].join()
+    assert out.read_bytes() == b"other"
+    read_contract(out)
 
 
 def test_a_target_that_is_not_installed(
@@ -71,10 +134,10 @@ def test_a_target_that_is_not_installed(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def missing() -> None:
+    def missing(product: str) -> None:
         raise BackendError("TensorRT-RTX is not installed; pip install --editable '.[rtx]'")
 
-    monkeypatch.setattr("export.builder_tensorrt_rtx.load_tensorrt_rtx", missing)
+    monkeypatch.setattr("export.builder_tensorrt.load_product", missing)
     message = fails(capsys, source, tmp_path / "built.engine", "--target", "tensorrt-rtx")
     assert "pip install --editable '.[rtx]'" in message
 
@@ -115,6 +178,12 @@ def test_a_wrong_precision_in_the_contract(
     assert "no INT8 convolution" in message
 
 
+def test_bf16_is_for_gpus(source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_contract(make_contract("bf16"), source)
+    message = fails(capsys, source, tmp_path / "built.onnx", "--target", "onnxruntime")
+    assert "is bf16, which ONNX Runtime does not run" in message
+
+
 def test_an_artifact_that_was_built_already(
     source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -129,11 +198,28 @@ def test_the_output_cannot_be_the_input(source: Path, capsys: pytest.CaptureFixt
     assert sha256_of(source) == before
 
 
-def test_a_batch_below_one(
-    source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (["--batch", "1", "0", "2"], "argument --batch: got '0'"),
+        (["--batch", "2", "1", "4"], "ranges from 2 over 1 to 4; expected"),
+        (["--target-sm", "90"], "--target-sm got '90'"),
+        (
+            ["--target", "onnxruntime", "--version-compatible"],
+            "means nothing to target onnxruntime",
+        ),
+        (["--opt-level", "6"], "argument --opt-level: invalid choice"),
+        (["--workspace", "0"], "argument --workspace: got '0'"),
+    ],
+)
+def test_options_that_make_no_sense(
+    source: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    words: list[str],
+    text: str,
 ) -> None:
-    message = fails(capsys, source, tmp_path / "built.onnx", "--max-batch", "0")
-    assert "argument --max-batch: got '0'" in message
+    assert text in fails(capsys, source, tmp_path / "built.onnx", *words)
 
 
 def test_help_names_every_target(capsys: pytest.CaptureFixture[str]) -> None:
@@ -142,3 +228,40 @@ def test_help_names_every_target(capsys: pytest.CaptureFixture[str]) -> None:
     assert stop.value.code == 0
     printed = capsys.readouterr().out
     assert all(target in printed for target in TARGETS)
+
+
+@needs_rtx
+@pytest.mark.parametrize("faster", ["plugin", "graph"])
+def test_the_faster_form_of_decoding_is_kept(
+    faster: str,
+    source: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    forms: list[str] = []
+
+    def pretend(engines: dict[DecodeForm, Path]) -> dict[DecodeForm, float]:
+        forms.extend(form.value for form in engines)
+        assert all(read_contract(engine).target == "tensorrt-rtx" for engine in engines.values())
+        return {form: 1.0 if form.value == faster else 2.0 for form in engines}
+
+    monkeypatch.setattr(fastest_decode, "time_engines", pretend)
+    out = tmp_path / "built.engine"
+    argv = ["--onnx", str(source), "--target", "tensorrt-rtx", "--out", str(out)]
+    assert main([*argv, "--target-sm", "86", "--decode", "fastest"]) == 0
+    contract = read_contract(out)
+    assert contract.engine is not None
+    assert f"--decode {faster}" in " ".join(contract.engine.build_arguments)
+    assert f"decode by {faster} (plugin " in capsys.readouterr().out
+    assert forms == ["plugin", "graph"]
+    left = {path.name for path in tmp_path.iterdir() if path.name.startswith("built")}
+    assert left == {"built.engine", "built.engine.json"}
+
+
+def test_decoding_is_no_choice_for_onnx_runtime(
+    source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "built.onnx"
+    line = fails(capsys, source, out, "--target", "onnxruntime", "--decode", "graph")
+    assert "--decode means nothing to target onnxruntime" in line

@@ -7,61 +7,75 @@ import pytest
 import export.choose_target as choose_target_module
 from export.choose_target import choose_target, main
 from runtime.backends import BackendSpec
-from runtime.errors import BackendError, BuildError
+from runtime.errors import BackendError
+from runtime.trt_module import Gpu
 
 
-def fake_machine(
-    monkeypatch: pytest.MonkeyPatch, gpu: tuple[int, int] | None, installed: bool = True
-) -> None:
-    """Pretend that this machine has a GPU and a runtime for it, and TensorRT-RTX or not."""
+def fake_machine(monkeypatch: pytest.MonkeyPatch, capability: str | None, *installed: str) -> None:
+    """Pretend that this machine has a GPU and these packages, and a runtime for both."""
 
-    def load() -> None:
-        if not installed:
-            raise BackendError("TensorRT-RTX is not installed")
+    def load(product: str) -> None:
+        if product not in installed:
+            raise BackendError(f"{product} is not installed")
 
-    backends = {"any": BackendSpec(lambda threads: None, ("tensorrt-rtx",), "")}
+    gpu = None if capability is None else Gpu("any", capability)
+    backends = {"any": BackendSpec(lambda threads: None, ("tensorrt-rtx", "tensorrt"), "")}
     monkeypatch.setattr(choose_target_module, "BACKENDS", backends)
-    monkeypatch.setattr(choose_target_module, "gpu_compute_capability", lambda: gpu)
-    monkeypatch.setattr(choose_target_module, "load_tensorrt_rtx", load)
+    monkeypatch.setattr(choose_target_module, "find_gpu", lambda: gpu)
+    monkeypatch.setattr(choose_target_module, "load_tensorrt", lambda: load("tensorrt"))
+    monkeypatch.setattr(choose_target_module, "load_tensorrt_rtx", lambda: load("tensorrt-rtx"))
 
 
 def test_auto_takes_onnx_runtime_without_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    fake_machine(monkeypatch, None)
+    fake_machine(monkeypatch, None, "tensorrt", "tensorrt-rtx")
     target, reason = choose_target("auto")
-    assert target == "onnxruntime" and "no NVIDIA GPU" in reason
-
-
-def test_auto_takes_rtx_where_it_can_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    fake_machine(monkeypatch, (8, 9))
-    assert choose_target("auto")[0] == "tensorrt-rtx"
+    assert target == "onnxruntime" and reason.count("no NVIDIA GPU") == 2
 
 
 @pytest.mark.parametrize(
-    ("gpu", "installed", "why"),
-    [((8, 9), False, "not installed"), ((9, 0), True, "capability 9.0"), ((8, 7), True, "8.7")],
+    ("capability", "installed", "target"),
+    [
+        ("8.9", ("tensorrt-rtx",), "tensorrt-rtx"),
+        ("8.9", ("tensorrt", "tensorrt-rtx"), "tensorrt"),
+        ("8.7", ("tensorrt",), "tensorrt"),
+        ("9.0", ("tensorrt", "tensorrt-rtx"), "tensorrt"),
+    ],
 )
-def test_auto_says_why_it_passed_rtx_over(
-    monkeypatch: pytest.MonkeyPatch, gpu: tuple[int, int], installed: bool, why: str
+def test_auto_takes_the_first_that_can_run_here(
+    monkeypatch: pytest.MonkeyPatch, capability: str, installed: tuple[str, ...], target: str
 ) -> None:
-    fake_machine(monkeypatch, gpu, installed)
+    fake_machine(monkeypatch, capability, *installed)
+    assert choose_target("auto") == (
+        target,
+        "it is installed and this machine's GPU can run its engines",
+    )
+
+
+@pytest.mark.parametrize(
+    ("capability", "installed", "why"),
+    [
+        ("8.9", (), "tensorrt-rtx is not installed"),
+        ("9.0", ("tensorrt-rtx",), "compute capability 9.0"),
+        ("8.7", ("tensorrt-rtx",), "8.7"),
+    ],
+)
+def test_auto_says_why_it_passed_others_over(
+    monkeypatch: pytest.MonkeyPatch, capability: str, installed: tuple[str, ...], why: str
+) -> None:
+    fake_machine(monkeypatch, capability, *installed)
     target, reason = choose_target("auto")
-    assert target == "onnxruntime" and why in reason
+    assert target == "onnxruntime" and why in reason and "tensorrt is not installed" in reason
 
 
 def test_a_named_target_is_taken_without_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     fake_machine(monkeypatch, None)
     assert choose_target("tensorrt-rtx") == ("tensorrt-rtx", "asked for")
+    assert choose_target("tensorrt") == ("tensorrt", "asked for")
     assert choose_target("onnxruntime") == ("onnxruntime", "asked for")
 
 
-def test_full_tensorrt_is_not_built_yet(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(choose_target_module, "load_tensorrt", lambda: None)
-    with pytest.raises(BuildError, match="not built by this version; expected onnxruntime"):
-        choose_target("tensorrt")
-
-
 def test_auto_takes_only_what_the_runtime_can_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    fake_machine(monkeypatch, (8, 9))
+    fake_machine(monkeypatch, "8.9", "tensorrt", "tensorrt-rtx")
     monkeypatch.setattr(choose_target_module, "BACKENDS", {})
     target, reason = choose_target("auto")
     assert target == "onnxruntime" and "no backend" in reason

@@ -245,4 +245,4 @@ def test_hourglass104_exports_within_5_gb(tmp_path: Path) -> None:
         [sys.executable, "-c", code, *options], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert int(done.stdout.split()[-1]) * 1024 < 5e9
-    assert len(load_model(out).functions) == 1
+    assert len(load_model(out).functions) == 2

@@ -9,9 +9,11 @@ import onnx
 import pytest
 from onnx import ModelProto, TensorProto, helper
 
-from export.functions import CORNER_POOL, make_corner_pool
+from export.decode_function import inline_corner_decode
+from export.functions import CORNER_POOL, CornerPoolForm, inline_corner_pool, make_corner_pool
 from export.onnx_graph import GraphIndex, load_model, tensor_types
-from export.precision import SMALLEST_SCALE, convert_to_fp16, stays_float
+from export.precision import BF16_OPSET, FP16, convert_to_bf16, convert_to_fp16
+from export.precision_rules import Surroundings, rule_of
 from export.surgery import keep_outputs
 from runtime.errors import ExportError
 from tests.export.conftest import SIZE_HW
@@ -107,20 +109,6 @@ def test_resize_keeps_its_scales_in_single_precision() -> None:
     run(model, x=normal(1, 4, 6, 6))
 
 
-@pytest.mark.parametrize(
-    ("name", "expected"),
-    [
-        ("normalise/Mul", True),
-        ("decode/TopK", True),
-        ("decode_head/Conv", False),
-        ("stem.0.conv/Conv", False),
-        ("Conv", False),
-    ],
-)
-def test_rule_for_single_precision(name: str, expected: bool) -> None:
-    assert stays_float(helper.make_node("Relu", ["x"], ["y"], name=name)) is expected
-
-
 def test_attributes_that_hold_or_name_floats_become_half() -> None:
     ones = helper.make_tensor("", FLOAT, [1], [3.0])
     nodes = [
@@ -151,17 +139,37 @@ def test_scales_below_the_range_of_half_are_lifted_and_weights_stored_again() ->
     model, weight = quantized_conv_model(scale)
     convert_to_fp16(model)
     lifted = constant(model, "conv/W", 1)
-    assert lifted.min() >= SMALLEST_SCALE
+    assert lifted.min() >= FP16.smallest
     stored = constant(model, "conv/W", 0)
     assert stored.dtype == np.int8
     again = stored * lifted.astype(np.float32)[:, None, None, None]
-    np.testing.assert_allclose(again, weight, atol=SMALLEST_SCALE / 2, rtol=1e-3)
+    np.testing.assert_allclose(again, weight, atol=FP16.smallest / 2, rtol=1e-3)
     run(model, x=normal(1, 4, 6, 6))
 
 
-def test_too_large_a_constant_is_refused() -> None:
-    with pytest.raises(ExportError, match="'w' reaches 7e\\+04"):
-        convert_to_fp16(conv_model(np.full((4, 4, 3, 3), 7e4, np.float32)))
+def test_a_constant_too_large_for_half_keeps_its_node_in_single_precision() -> None:
+    model = conv_model(np.full((4, 4, 3, 3), 7e4, np.float32))
+    convert_to_fp16(model)
+    assert op_types(model) == ["Conv"] and constant(model, "conv/Conv", 1).dtype == np.float32
+
+
+def test_too_large_a_number_inside_a_node_is_refused() -> None:
+    value = helper.make_tensor("", FLOAT, [1], [7e4])
+    nodes = [
+        helper.make_node("Constant", [], ["c"], name="m/Constant", value=value),
+        helper.make_node("Mul", ["x", "c"], ["y"], name="m/Mul"),
+    ]
+    with pytest.raises(ExportError, match=r"reaches 7e\+04; fp16 ends at 6.55e\+04"):
+        convert_to_fp16(make_model(nodes, {"x": MAP}, {"y": MAP}))
+
+
+def test_bf16_has_the_range_of_single_precision_and_eight_bits() -> None:
+    model = convert_to_bf16(conv_model(np.full((4, 4, 3, 3), 1.003e5, np.float32)))
+    assert op_types(model) == ["Cast", "Conv", "Cast"]
+    stored = constant(model, "conv/Conv", 1).astype(np.float32)
+    assert stored.flat[0] == 100352  # the nearest multiple of 512
+    assert model.opset_import[0].version == BF16_OPSET
+    onnx.checker.check_model(model, full_check=True)
 
 
 def test_half_scales_need_opset_19() -> None:
@@ -186,9 +194,10 @@ def test_nano_in_half_stays_close_and_decodes_in_single(nano_onnx: Path) -> None
     before = run(keep_outputs(load_model(nano_onnx), names), frames=frames)
     model = convert_to_fp16(load_model(nano_onnx))
     types = tensor_types(model)
+    around = Surroundings(GraphIndex.of(model.graph))
     for node in model.graph.node:
         kinds = {types[name].elem_type for name in node.output}
-        if stays_float(node) and not node.name.endswith("half/Cast"):
+        if rule_of(around, node) and not node.name.endswith("half/Cast"):
             assert not kinds & {HALF}, node.name
         elif node.op_type in ("Conv", CORNER_POOL, "Resize"):
             assert kinds == {HALF}, node.name
@@ -203,3 +212,14 @@ def test_nano_in_half_stays_close_and_decodes_in_single(nano_onnx: Path) -> None
     after = run(keep_outputs(model, names), frames=frames)
     for was, now in zip(before, after, strict=True):
         assert np.abs(was - now.astype(np.float32)).max() < 0.02 * np.abs(was).max()
+
+
+def test_nano_in_bf16_is_valid_onnx(nano_onnx: Path) -> None:
+    model = convert_to_bf16(load_model(nano_onnx))
+    onnx.checker.check_model(model)
+    inline_corner_decode(model)
+    inline_corner_pool(model, CornerPoolForm.MAX_POOL)
+    onnx.checker.check_model(model, full_check=True)
+    types = tensor_types(model)
+    convolutions = [node for node in model.graph.node if node.op_type == "Conv"]
+    assert {types[node.output[0]].elem_type for node in convolutions} == {TensorProto.BFLOAT16}

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from runtime.backend_base import Outputs
 from runtime.backend_synthetic import SyntheticBackend
-from runtime.backends import Outputs
 from runtime.errors import BackendError, CornerRTError, OutputError, SourceError
 from runtime.frames import FrameResult
 from runtime.pipeline import Pipeline

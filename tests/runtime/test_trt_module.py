@@ -104,19 +104,41 @@ def fake_driver(init: int = 0, capability: tuple[int, int] = (8, 6)) -> SimpleNa
         pointer._obj.value = answers[number]  # type: ignore[attr-defined]
         return 0
 
+    def name(buffer: object, size: int, device: object) -> int:
+        buffer.value = b"Orin"  # type: ignore[attr-defined]
+        return 0
+
     return SimpleNamespace(
-        cuInit=lambda flags: init, cuDeviceGet=lambda *a: 0, cuDeviceGetAttribute=attribute
+        cuInit=lambda flags: init,
+        cuDeviceGet=lambda *a: 0,
+        cuDeviceGetAttribute=attribute,
+        cuDeviceGetName=name,
     )
 
 
-def test_the_capability_of_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ctypes, "CDLL", lambda name: fake_driver(capability=(8, 7)))
-    assert trt_module.gpu_compute_capability() == (8, 7)
+    assert trt_module.find_gpu() == trt_module.Gpu("Orin", "8.7")
+
+
+@pytest.mark.parametrize("call", ["cuDeviceGet", "cuDeviceGetAttribute", "cuDeviceGetName"])
+def test_a_driver_whose_calls_fail(monkeypatch: pytest.MonkeyPatch, call: str) -> None:
+    driver = fake_driver()
+    setattr(driver, call, lambda *arguments: 999)
+    monkeypatch.setattr(ctypes, "CDLL", lambda name: driver)
+    assert trt_module.find_gpu() is None
+
+
+@pytest.mark.parametrize("product", ["tensorrt", "tensorrt-rtx"])
+def test_products_by_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, product: str) -> None:
+    install(monkeypatch, tmp_path, product.replace("-", "_"), "__version__ = '1.2.3'")
+    loaded = trt_module.load_product(product)
+    assert (loaded.product, loaded.version) == (product, "1.2.3")
 
 
 def test_a_driver_without_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ctypes, "CDLL", lambda name: fake_driver(init=100))
-    assert trt_module.gpu_compute_capability() is None
+    assert trt_module.find_gpu() is None
 
 
 def test_no_driver(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -124,7 +146,7 @@ def test_no_driver(monkeypatch: pytest.MonkeyPatch) -> None:
         raise OSError(f"{name}: cannot open shared object file")
 
     monkeypatch.setattr(ctypes, "CDLL", refuse)
-    assert trt_module.gpu_compute_capability() is None
+    assert trt_module.find_gpu() is None
 
 
 def test_importing_the_module_imports_no_tensorrt() -> None:

@@ -1,0 +1,58 @@
+"""What the GPU benchmark of decoding does without a GPU: its calls, maps and goals."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from benchmarks.gpu_corner_decode import (
+    KERNELS,
+    MAPS,
+    TORCH,
+    decode_call,
+    measure,
+    random_maps,
+    summarize,
+)
+from detectors.decode import decode_corners
+from detectors.registry import DETECTORS, find_spec
+from runtime.errors import BackendError
+
+
+def test_every_network_is_measured_as_it_decodes() -> None:
+    assert MAPS.keys() == DETECTORS.keys()
+    for model in MAPS:
+        call, params = decode_call(model), find_spec(model).decode
+        assert (call.top_k, call.num_dets) == (params.top_k, params.num_dets)
+        assert (call.nms_kernel, call.ae_threshold) == (params.nms_kernel, params.ae_threshold)
+        assert call.pair_score == params.pair_score
+
+
+def test_the_maps_can_be_decoded_and_give_pairs() -> None:
+    call = decode_call("cornernet-nano")
+    rows = decode_corners(random_maps(call, "cpu"), call.top_k, 3, call.ae_threshold, 100)
+    assert (rows[..., 4] > 0).any()
+
+
+def test_times_become_ratios_and_goals() -> None:
+    samples = {f"{model}: {KERNELS}": [0.1] * 7 for model in MAPS}
+    samples |= {f"{model}: {TORCH}": [0.4] * 7 for model in MAPS}
+    samples[f"cornernet-nano: {TORCH}"] = [0.05] * 7
+    findings = summarize(samples)
+    assert [goal.is_met for goal in findings.goals] == [True, True, True, False]
+    ratios = [ratio.of_medians for ratio in findings.ratios.values()]
+    assert ratios == pytest.approx([4, 4, 0.5])
+
+
+@pytest.mark.parametrize("milliseconds", [0.15, 0.16])
+def test_the_largest_maps_have_a_limit(milliseconds: float) -> None:
+    samples = {
+        f"{model}: {name}": [milliseconds] * 7 for model in MAPS for name in (KERNELS, TORCH)
+    }
+    assert summarize(samples).goals[0].is_met == (milliseconds == 0.15)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
+def test_without_a_gpu_it_says_so() -> None:
+    with pytest.raises(BackendError, match="torch sees no NVIDIA GPU"):
+        measure(7)
