@@ -84,7 +84,7 @@ def test_the_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     label = "cornernet-nano fp16 without plugins"
     assert body["samples_ms"][label]["values"] == [1500.0, 1500.0]
     assert body["facts"][label]["peak_mib"] == 400.0
-    assert body["settings"]["sizes_hw"] == [[256, 256]]
+    assert body["settings"]["sizes_hw"] == [[320, 320]]
 
 
 def test_a_step_that_fails_is_one_line(

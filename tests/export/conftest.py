@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,11 +12,20 @@ from detectors.checkpoints import save_checkpoint
 from detectors.registry import build_detector
 from export.detector_source import DetectorSource
 from export.export_onnx import ExportRequest, export_onnx
+from plugins.library import LIBRARY_VARIABLE
 from tests.detectors.deterministic_weights import build_filled
 
 # Not square, so that a swapped height and width shows.
 SIZE_HW = (64, 96)
 CLASS_NAMES = ("a", "b", "c", "d", "e", "f")
+
+
+@pytest.fixture(scope="package", autouse=True)
+def no_plugin_library() -> Iterator[None]:
+    """What is built does not depend on whether the checkout has had its ``make plugins``."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(LIBRARY_VARIABLE, "")
+        yield
 
 
 @pytest.fixture(scope="session")

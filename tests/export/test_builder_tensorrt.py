@@ -16,7 +16,7 @@ from export.builder_tensorrt import TensorRTBuild, build_tensorrt
 from export.onnx_graph import load_model, save_model
 from export.precision import convert_to_bf16, convert_to_fp16
 from export.tensorrt_options import PluginUse, SizeRange, TensorRTOptions
-from plugins.library import find_library
+from plugins.library import LIBRARY_VARIABLE
 from runtime.errors import ArtifactError, BuildError, ExportError, UsageError
 from runtime.image_batches import find_images
 from runtime.manifest import parse_header
@@ -24,6 +24,7 @@ from tests.calibration.tiny_network import write_images
 from tests.export.conftest import SIZE_HW
 from tests.export.rtx import needs_rtx
 from tests.export.tiny_models import corner_pool_model, make_model
+from tests.plugins.built_library import built_library
 
 pytestmark = needs_rtx
 # Without plugins: the same engine whether the library was built or not.
@@ -223,11 +224,15 @@ def test_corner_pooling_without_a_fixed_size_needs_the_plugin(tmp_path: Path) ->
         build_rtx(source, tmp_path / "no.engine")
 
 
-@pytest.mark.skipif(find_library() is None, reason="no plugin library: make plugins")
 @pytest.mark.parametrize(("name", "number_type"), [("fp16", "half"), ("int8-half", "int8")])
 def test_real_plugins_take_the_nodes_in_their_precision(
-    builds: dict[str, Built], tmp_path: Path, name: str, number_type: str
+    builds: dict[str, Built],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    number_type: str,
 ) -> None:
+    monkeypatch.setenv(LIBRARY_VARIABLE, str(built_library()))
     source = builds[name].engine.with_suffix(".onnx")
     options = replace(OPTIONS, plugins=PluginUse.YES)
     build = build_rtx(source, tmp_path / "x.engine", name.partition("-")[0], options)
