@@ -151,7 +151,8 @@ ENDING_tensorrt := tensorrt.engine
 
 .PHONY: engine
 engine: $(READY) ## Build an engine: MODEL= WEIGHTS= PRECISION=fp32|fp16|bf16|int8 SIZE=HxW TARGET=
-	@target=$$($(PY) -m export.choose_target $(TARGET)) && $(MAKE) --no-print-directory engine-for CHOSEN=$$target
+	@$(if $(filter fp32 fp16 bf16 int8,$(PRECISION)),,echo "error: PRECISION is $(PRECISION); expected fp32, fp16, bf16 or int8; name one" >&2; exit 2;) \
+	target=$$($(PY) -m export.choose_target $(TARGET)) && $(MAKE) --no-print-directory engine-for CHOSEN=$$target
 
 .PHONY: engine-for
 engine-for: $(STEM)-$(PRECISION).$(ENDING_$(CHOSEN))

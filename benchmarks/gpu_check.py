@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import importlib.util
 import json
 import re
 import subprocess
@@ -84,6 +85,7 @@ class Outcome:
         for name, findings in self.parts.items():
             lines.append(f"{name}:")
             lines += [f"  {goal_text(goal)}" for goal in findings.goals]
+            lines += [f"  {label}: {text}" for label, text in absent_forms(findings).items()]
             lines += [
                 f"  {label}: {ratio.of_medians:.3f}" for label, ratio in findings.ratios.items()
             ]
@@ -132,10 +134,21 @@ def run_parts(parts: Sequence[Part], rounds: int, outcome: Outcome) -> None:
             outcome.parts[part.name] = part.measure(rounds)
         except BackendError as error:  # this machine lacks a library
             outcome.not_run[part.name] = str(error)
+        except ModuleNotFoundError as error:  # an environment without our extras
+            outcome.not_run[part.name] = f"no module {error.name}; install it to measure this"
         except CornerRTError as error:
             outcome.failed[part.name] = str(error)
         except Exception as error:  # time on a GPU is precious: keep the other parts' figures
             outcome.failed[part.name] = f"{type(error).__name__}: {error}"
+
+
+def absent_forms(findings: Findings) -> dict[str, str]:
+    """Return what a part could not measure, with the reasons: facts that say "not run"."""
+    return {
+        label: fact
+        for label, fact in findings.facts.items()
+        if isinstance(fact, str) and fact.startswith("not run")
+    }
 
 
 def run_gpu_tests(folder: Path, marker: str = "gpu") -> dict[str, int]:
@@ -212,7 +225,9 @@ def _run(options: argparse.Namespace) -> int:
     out = options.out or result_file(gpu.name, started.date().isoformat())
     check_output("--out", out, ".json")
     load_before, outcome = load_average(), Outcome()
-    if not options.no_tests:
+    if not options.no_tests and importlib.util.find_spec("pytest") is None:
+        outcome.not_run["GPU tests"] = "no module pytest; install it to run them"
+    elif not options.no_tests:
         with tempfile.TemporaryDirectory() as folder:
             outcome.tests = run_gpu_tests(Path(folder))
     run_parts([part for part in PARTS if part.name in options.parts], options.rounds, outcome)

@@ -22,7 +22,7 @@ from benchmarks.report import Findings
 from plugins.kernel_doors import CUDA_SUCCESS, CornerPoolDoors, FeatureMap, Layout, NumberType
 from plugins.library import find_library
 from plugins.reference import WALKS, Direction
-from runtime.errors import BackendError
+from runtime.errors import ArtifactError, BackendError
 
 SHAPE = (128, 128, 128)  # channels, height, width: the maps of hourglass-104
 BATCHES = (8, 16)
@@ -86,11 +86,13 @@ def measure(rounds: int) -> Findings:
     samples: Samples = {}
     subjects = make_subjects()
     for subject in subjects:
+        sets = _tensor_sets(subject.features)
         turns = [
-            _graph_turn(subject.label(name), subject, action)
+            _graph_turn(subject.label(name), sets, action)
             for name, action in _candidates(doors, subject).items()
         ]
         samples |= run_rounds(turns, rounds)
+        del sets, turns  # before those of the next one are made: a Jetson has no room for both
         torch.cuda.empty_cache()
     return summarize(subjects, samples)
 
@@ -192,7 +194,7 @@ def _pool_twice_and_add(
 
 def _check(code: int) -> None:
     if code != CUDA_SUCCESS:
-        raise BackendError(
+        raise ArtifactError(
             f"corner pooling returned CUDA error {code}; expected kernels for this GPU; build "
             "them here: make plugins"
         )
@@ -203,12 +205,15 @@ def _bytes_of(features: FeatureMap) -> int:
     return batch * channels * height * width * DTYPES[features.type].itemsize
 
 
-def _graph_turn(label: str, subject: Subject, action: Action) -> Turn:
-    """Capture one pass over several sets of tensors; returns a turn that times it per set."""
-    features = subject.features
+def _tensor_sets(features: FeatureMap) -> list[tuple[Tensor, Tensor, Tensor]]:
+    """Return what all candidates work on in turn, together larger than the cache."""
     cache_bytes = torch.cuda.get_device_properties(0).L2_cache_size
     count = max(2, -(-CACHES * cache_bytes // _bytes_of(features)))
-    sets = [_random_tensors(features) for _ in range(count)]
+    return [_random_tensors(features) for _ in range(count)]
+
+
+def _graph_turn(label: str, sets: Sequence[tuple[Tensor, Tensor, Tensor]], action: Action) -> Turn:
+    """Capture one pass over several sets of tensors; returns a turn that times it per set."""
     graph = torch.cuda.CUDAGraph()
     action(*sets[0])  # what happens only at first
     torch.cuda.synchronize()

@@ -21,9 +21,10 @@ from detectors.registry import find_spec
 from export.build_engine import BuildRequest, build_engine
 from export.detector_source import DetectorSource, load_detector
 from export.export_onnx import ExportRequest, deploy_module, export_onnx
-from export.wrapper import DETECTION_NAMES, DeployModule
+from export.wrapper import DeployModule
 from runtime.backend_base import Backend
 from runtime.backends import open_backend
+from runtime.contract import DETECTION_NAMES
 from runtime.errors import BackendError, CornerRTError
 
 MODELS = ("cornernet-nano", "cornernet-squeeze")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import importlib.metadata
 import os
 import platform
 from pathlib import Path
 from typing import Any
-
-import cv2
 
 from runtime.backends import available_cores
 
@@ -65,7 +65,10 @@ def system_name() -> str:
 
 def library_versions() -> dict[str, str]:
     """Return the version of each library that the figures depend on; absent ones are left out."""
-    versions = {"opencv": str(cv2.__version__)}
+    versions = {}
+    # Its packages have many names; not every environment that measures a GPU has one.
+    with contextlib.suppress(ModuleNotFoundError):
+        versions["opencv"] = str(importlib.import_module("cv2").__version__)
     for name in LIBRARIES:
         try:
             versions[name] = importlib.metadata.version(name)

@@ -9,8 +9,9 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from detectors.blocks import ConvBlock, Residual
-from detectors.heads import MAP_NAMES, POOL_DIRECTIONS, CornerModule, corner_heads
+from detectors.heads import POOL_DIRECTIONS, CornerModule, corner_heads
 from detectors.hourglass import HourglassSpec, StackedHourglass, nearest_upsample
+from runtime.contract import MAP_NAMES
 
 # Channels of every published CornerNet's feature maps and of its pooled branches.
 CHANNELS = 256

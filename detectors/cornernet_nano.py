@@ -10,8 +10,9 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from detectors.blocks import ConvBlock, Residual
-from detectors.heads import MAP_NAMES, POOL_DIRECTIONS, CornerModule, corner_heads
+from detectors.heads import POOL_DIRECTIONS, CornerModule, corner_heads
 from detectors.hourglass import Hourglass, HourglassSpec, nearest_upsample
+from runtime.contract import MAP_NAMES
 
 CHANNELS = 48
 POOLED = 32

@@ -10,9 +10,6 @@ from torch import Tensor, nn
 from detectors.blocks import BiasedConv, ConvBlock
 from detectors.corner_pool import corner_pool
 
-# Top-left and bottom-right: class heatmap logits, embedding ("tag"), offset (x, y) in cells.
-MAP_NAMES = ("tl_heat", "br_heat", "tl_tag", "br_tag", "tl_off", "br_off")
-
 # The two directions that a corner's module pools in: towards the borders that meet in it.
 POOL_DIRECTIONS = {"tl": ("top", "left"), "br": ("bottom", "right")}
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from detectors.heads import MAP_NAMES
+from runtime.contract import MAP_NAMES
 
 Arrays = Mapping[str, np.ndarray]
 

@@ -56,10 +56,13 @@ class BuildProgress:
 
 
 def start_progress() -> BuildProgress:
-    """Return progress with a bar if standard error is a terminal, and without one elsewhere."""
+    """Return progress with a bar on a terminal; without one elsewhere, or if tqdm is missing."""
     if not sys.stderr.isatty():
         return BuildProgress()
-    from tqdm import tqdm
+    try:
+        from tqdm import tqdm
+    except ModuleNotFoundError:  # a device does not need it
+        return BuildProgress()
 
     return BuildProgress(tqdm(desc="building", leave=False, unit="step", file=sys.stderr))
 

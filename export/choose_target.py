@@ -14,7 +14,6 @@ if __package__ in (None, ""):  # run as a file: look up packages from the reposi
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from export.tensorrt_options import DEFAULT_CAPABILITIES
-from runtime.backends import BACKENDS
 from runtime.command_line import CommandParser
 from runtime.errors import BackendError, run_command
 from runtime.trt_module import find_gpu, load_tensorrt, load_tensorrt_rtx
@@ -36,21 +35,14 @@ def choose_target(requested: str) -> tuple[str, str]:
     passed_over = []
     for target, check in (("tensorrt", _check_tensorrt), ("tensorrt-rtx", _check_rtx)):
         try:
-            _check_backend(target)
+            if find_gpu() is None:
+                raise BackendError("no NVIDIA GPU with a driver was found")
             check()
         except BackendError as error:
             passed_over.append(f"{target}: {error}")
         else:
             return target, "it is installed and this machine's GPU can run its engines"
     return "onnxruntime", f"runs everywhere; passed over {'; '.join(passed_over)}"
-
-
-def _check_backend(target: str) -> None:
-    """Raise a ``BackendError`` if this version or this machine runs no engines at all."""
-    if not any(target in spec.targets for spec in BACKENDS.values()):
-        raise BackendError("runtime/ has no backend for its engines yet")
-    if find_gpu() is None:
-        raise BackendError("no NVIDIA GPU with a driver was found")
 
 
 def _check_tensorrt() -> None:

@@ -17,15 +17,13 @@ import onnxruntime
 import torch
 from onnx import ModelProto
 
-from detectors.heads import MAP_NAMES
 from export.detector_source import DetectorSource, load_detector
 from export.export_onnx import add_source_arguments, deploy_module
 from export.onnx_graph import load_model
 from export.surgery import keep_outputs
-from export.wrapper import DETECTION_NAMES, INPUT_NAME
 from runtime.camera_files import read_image
 from runtime.command_line import CommandParser, seed
-from runtime.contract import ModelContract, read_contract
+from runtime.contract import DETECTION_NAMES, INPUT_NAME, MAP_NAMES, ModelContract, read_contract
 from runtime.errors import ArtifactError, ExportError, UsageError, run_command
 
 Arrays = dict[str, np.ndarray]

@@ -12,7 +12,6 @@ from collections.abc import Iterable, Mapping
 
 from onnx import FunctionProto, ModelProto, NodeProto, TensorProto, helper
 
-from detectors.heads import MAP_NAMES
 from export.functions import DOMAIN
 from export.onnx_graph import (
     OPSET,
@@ -23,11 +22,12 @@ from export.onnx_graph import (
     tensor_types,
 )
 from export.tensorrt_options import DecodeForm
-from export.wrapper import DECODE_MODULE, DETECTION_NAMES
-from runtime.contract import DecodeParams
+from runtime.contract import DETECTION_NAMES, MAP_NAMES, DecodeParams
 from runtime.errors import ExportError
 
 CORNER_DECODE = "CornerDecode"
+# The attribute of DeployModule, and so the path in node names, of what decodes.
+DECODE_MODULE = "decode"
 # What the plugin's kernels are made for; from corner_decode_kernel.h.
 MOST_PLUGIN_CORNERS = 512
 LARGEST_PLUGIN_WINDOW = 7

@@ -15,7 +15,6 @@ import onnx
 import torch
 from onnx import ModelProto, ValueInfoProto, helper
 
-from detectors.heads import MAP_NAMES
 from detectors.registry import DETECTORS, check_size, find_spec
 from export.detector_source import DetectorSource, LoadedDetector, load_detector
 from export.onnx_graph import load_model, save_model
@@ -23,9 +22,16 @@ from export.precision import BF16, FP16, convert_to_bf16, convert_to_fp16
 from export.precision_rules import count_line, explain, kept_nodes
 from export.surgery import keep_outputs
 from export.torch_export import export_module
-from export.wrapper import DETECTION_NAMES, DeployModule, Normalisation
+from export.wrapper import DeployModule, Normalisation
 from runtime.command_line import CommandParser, check_output, positive, seed
-from runtime.contract import ModelContract, ProvenanceStep, TensorSpec, write_contract
+from runtime.contract import (
+    DETECTION_NAMES,
+    MAP_NAMES,
+    ModelContract,
+    ProvenanceStep,
+    TensorSpec,
+    write_contract,
+)
 from runtime.errors import run_command
 
 _HALVES = {half.name: half for half in (FP16, BF16)}

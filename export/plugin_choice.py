@@ -7,6 +7,7 @@ what no plugin does is written out in standard operators before TensorRT sees it
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +19,7 @@ from export.decode_function import CORNER_DECODE, decodes_by_plugin, inline_corn
 from export.functions import CORNER_POOL, DOMAIN, CornerPoolForm, inline_corner_pool
 from export.int8_plugins import pool_integers
 from export.tensorrt_options import DecodeForm, PluginUse, TensorRTOptions
-from plugins.library import PluginError, PluginLibrary, find_library, load_plugins
+from plugins.library import LIBRARY_VARIABLE, PluginError, PluginLibrary, find_library, load_plugins
 from runtime.errors import BuildError
 from runtime.manifest import PluginRecord
 
@@ -120,7 +121,9 @@ def _load(
         return None, "without plugins: they have no BF16"
     path = find_library()
     if path is None:
-        return None, "without plugin library: make plugins"
+        named = os.environ.get(LIBRARY_VARIABLE)
+        absent = f" ({LIBRARY_VARIABLE} names {named}, which is no file)" if named else ""
+        return None, f"without plugin library{absent}: make plugins"
     try:
         return load_plugins(api, logger, path), ""
     except PluginError as error:

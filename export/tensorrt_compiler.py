@@ -7,6 +7,7 @@ no precision flag is ever set.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,9 @@ from runtime.errors import BuildError
 from runtime.manifest import PRODUCTS
 from runtime.trt_log import error_log
 from runtime.trt_module import TensorRTModule
+
+# How the parser begins what it logs: with the errors that it returns as well, and the node's text.
+PARSER_ECHO = re.compile(r"\w+\.cpp:\d+:")
 
 
 @dataclass(frozen=True)
@@ -95,7 +99,8 @@ class Compiler:
         if engine is None:
             raise BuildError(
                 f"{self._title} could not build the engine ({self._log.take()}); expected a graph "
-                "of operators that it implements, and enough memory"
+                "of operators that it implements, and enough memory; stop other programs, or give "
+                "more than this --workspace"
             )
         return bytes(engine)
 
@@ -106,14 +111,12 @@ class Compiler:
         parser = self._api.OnnxParser(network, self.logger)
         if not parser.parse(model.SerializeToString()):
             errors = [parser.get_error(i) for i in range(parser.num_errors)]
-            reasons = "; ".join(f"{e.node_name() or 'model'}: {e.desc()}" for e in errors)
-            logged = self._log.take()
+            reasons = [f"{e.node_name() or 'model'}: {e.desc()}" for e in errors]
             # A plugin tells the log alone what is wrong with its attributes.
-            if not any(e.desc() in logged for e in errors):
-                reasons = f"{reasons}; {logged}"
+            logged = [m for m in self._log.take_messages() if not PARSER_ECHO.match(m)]
             raise BuildError(
-                f"{self._title} cannot read the model ({reasons}); expected ONNX operators that it "
-                "supports; export it again"
+                f"{self._title} cannot read the model ({'; '.join(logged + reasons)}); expected "
+                "ONNX operators that it supports; export it again"
             )
         return network
 
@@ -184,6 +187,12 @@ def _dimension_ranges(tensor: Any, options: TensorRTOptions) -> list[SizeRange]:
     ranges = []
     for axis, size in enumerate(tensor.shape):
         wanted = asked.get(axis)
+        if size != -1 and wanted is not None and axis in names:
+            raise BuildError(
+                f"{names[axis]} was given, but the model takes frames of shape "
+                f"{tuple(tensor.shape)}; expected it for a dynamic size only; leave it out, or "
+                "export the size that you want"
+            )
         if size != -1:
             ranges.append(SizeRange(size, size, size))
         elif wanted is not None:

@@ -10,7 +10,6 @@ import onnxscript
 import torch
 from onnx import ModelProto, defs
 
-from detectors.heads import MAP_NAMES
 from export.decode_function import outline_corner_decode
 from export.functions import (
     CORNER_POOL,
@@ -20,7 +19,8 @@ from export.functions import (
 )
 from export.onnx_graph import OPSET
 from export.surgery import finish
-from export.wrapper import BATCH, DETECTION_NAMES, INPUT_NAME, DeployModule
+from export.wrapper import BATCH, DeployModule
+from runtime.contract import DETECTION_NAMES, INPUT_NAME, MAP_NAMES
 from runtime.errors import ExportError
 
 # The wrapper's attribute that holds the detector: its modules lose this prefix in node names.

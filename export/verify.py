@@ -20,15 +20,13 @@ if __package__ in (None, ""):  # run as a file: look up packages from the reposi
 import numpy as np
 import torch
 
-from detectors.heads import MAP_NAMES
 from export.agreement import MIN_IOU, SCORE_THRESHOLD, Agreement, table
 from export.detector_source import DetectorSource, LoadedDetector, load_detector
 from export.export_onnx import add_source_arguments, deploy_module
-from export.wrapper import DETECTION_NAMES
 from runtime.backend_base import Backend
 from runtime.backends import load_backend
 from runtime.command_line import CommandParser, positive
-from runtime.contract import read_contract
+from runtime.contract import DETECTION_NAMES, MAP_NAMES, read_contract
 from runtime.errors import BackendError, UsageError, run_command
 from runtime.image_batches import ImageBatches, find_images
 

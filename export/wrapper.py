@@ -11,15 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from detectors.decode import decode_corners
-from detectors.heads import MAP_NAMES
-from runtime.contract import DecodeParams
+from runtime.contract import MAP_NAMES, DecodeParams
 
-INPUT_NAME = "frames"
-# Row by row: the box, its score, its class, and the scores of its two corners.
-DETECTION_NAMES = ("boxes", "scores", "class_ids", "corner_scores")
 BATCH = "N"
-# The attribute of DeployModule, and so the path in node names, of what decodes.
-DECODE_MODULE = "decode"
 
 
 @dataclass(frozen=True)

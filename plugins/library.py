@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import hashlib
 import os
+import struct
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,6 +19,10 @@ BUILD_FOLDER = Path(__file__).resolve().parents[1] / "build" / "plugins"
 # which only needs the real one; opened beforehand, it is what the parser finds.
 RTX_UNVERSIONED = "libtensorrt_rtx.so"
 RTX_SHIM = Path("rtx_shim") / RTX_UNVERSIONED
+
+# The fixed part of a 64-bit little-endian ELF file, as <elf.h> lays it out, and how it begins.
+ELF64_HEADER = struct.Struct("<16sHHIQQQIHHHHHH")
+ELF64_MAGIC = b"\x7fELF\x02\x01"
 
 # Digest of the library that each TensorRT module of this process loaded, by the module's name:
 # a registry cannot take a second one, and does not say where its plugins came from.
@@ -84,6 +89,28 @@ def hash_library(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
+def open_library(path: Path) -> ctypes.CDLL:
+    """Load a library into the process, unless its end is missing: that would kill the process.
+
+    Raises:
+        OSError: If it is cut short, or is no library of this kind of machine.
+    """
+    got, expected = path.stat().st_size, _size_by_header(path)
+    if got < expected:
+        raise OSError(f"cut short: {got} bytes of at least {expected}")
+    return ctypes.CDLL(str(path.absolute()))
+
+
+def _size_by_header(path: Path) -> int:
+    """Return where the section headers end, the last thing in an ELF file; 0 for other files."""
+    with path.open("rb") as stream:
+        header = stream.read(ELF64_HEADER.size)
+    if len(header) < ELF64_HEADER.size or not header.startswith(ELF64_MAGIC):
+        return 0
+    *_, start, _, _, _, _, entry_bytes, entries, _ = ELF64_HEADER.unpack(header)
+    return int(start) + int(entry_bytes) * int(entries)
+
+
 def describe_library(path: Path) -> PluginLibrary:
     """Say what a library holds; loads it into the process, but needs no TensorRT and no GPU.
 
@@ -92,7 +119,7 @@ def describe_library(path: Path) -> PluginLibrary:
     """
     sha256 = hash_library(path)
     try:
-        plugin_name = ctypes.CDLL(str(path.absolute())).cornerrt_plugin_name
+        plugin_name = open_library(path).cornerrt_plugin_name
     except (OSError, AttributeError) as error:
         raise PluginError(
             f"{path} is not CornerRT's plugin library ({error}); expected {LIBRARY_NAME} built on "

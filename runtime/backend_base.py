@@ -11,13 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from runtime.contract import ModelContract, TensorSpec, read_contract
+from runtime.contract import DETECTION_NAMES, ModelContract, TensorSpec, read_contract
 from runtime.errors import BackendError
 from runtime.geometry import Letterbox
 from runtime.preprocess import letterbox_image
 
 Outputs = dict[str, np.ndarray]
-OUTPUT_NAMES = ("boxes", "scores", "class_ids", "corner_scores")
 
 
 @dataclass(frozen=True)
@@ -65,11 +64,11 @@ class Backend(abc.ABC):
         """Check the contract, load the artifact and warm up."""
         if len(self.contract.inputs) != 1:
             raise BackendError(f"{artifact} has {len(self.contract.inputs)} inputs; expected 1")
-        missing = set(OUTPUT_NAMES) - {spec.name for spec in self.contract.outputs}
+        missing = set(DETECTION_NAMES) - {spec.name for spec in self.contract.outputs}
         if missing:
             raise BackendError(
                 f"{artifact} has no output {sorted(missing)}; expected the decoder in the graph "
-                f"({', '.join(OUTPUT_NAMES)}); export it without --raw"
+                f"({', '.join(DETECTION_NAMES)}); export it without --raw"
             )
         self._open(artifact)
         try:

@@ -7,11 +7,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from runtime.backend_base import Backend
 from runtime.contract import read_contract
 from runtime.errors import BackendError, UsageError
 from runtime.trt_module import find_gpu, load_product
+
+if TYPE_CHECKING:  # a benchmark of kernels needs no OpenCV, which that file imports
+    from runtime.backend_base import Backend
 
 
 @dataclass(frozen=True)

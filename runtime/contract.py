@@ -22,6 +22,12 @@ FORMAT = "cornerrt-contract-1"
 PAIR_SCORES = ("mean", "geometric")
 PRECISIONS = ("fp32", "fp16", "bf16", "int8")
 TARGETS = ("portable", "onnxruntime", "tensorrt-rtx", "tensorrt")
+# Tensors of every artifact. Row by row: the box, its score, its class, its two corners' scores.
+INPUT_NAME = "frames"
+DETECTION_NAMES = ("boxes", "scores", "class_ids", "corner_scores")
+# What the network predicts, top-left and bottom-right: class heatmap logits, embedding ("tag"),
+# offset (x, y) in cells.
+MAP_NAMES = ("tl_heat", "br_heat", "tl_tag", "br_tag", "tl_off", "br_off")
 
 
 @dataclass(frozen=True)

@@ -64,8 +64,8 @@ def run_command(command: Callable[[], int]) -> int:
         command: The body; returns the exit status.
 
     Returns:
-        What ``command`` returned; 2 after a ``CornerRTError`` or ``OSError``, printed on stderr as
-        one line; 130 after Ctrl-C.
+        What ``command`` returned; 2 after a ``CornerRTError``, an ``OSError`` or a missing module,
+        printed on stderr as one line; 130 after Ctrl-C.
     """
     try:
         return command()
@@ -75,6 +75,13 @@ def run_command(command: Callable[[], int]) -> int:
     except OSError as error:  # an output that cannot be written, a full disk
         where = f"{error.filename}: " if error.filename else ""
         print(f"error: {where}{error.strerror or error}; use another path", file=sys.stderr)
+        return 2
+    except ModuleNotFoundError as error:  # a command is given in an environment without its extra
+        print(
+            f"error: found no module {error.name}; expected the packages of this command; install "
+            "it, or all that a checkout needs: make setup",
+            file=sys.stderr,
+        )
         return 2
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

@@ -35,8 +35,9 @@ class JitCache:
 
     def save(self) -> None:
         """Write what was compiled since the start, if anything; a read-only folder is no error."""
-        compiled = bytes(self._cache.serialize())
-        if compiled == self._stored:
+        serialized = self._cache.serialize()
+        compiled = b"" if serialized is None else bytes(serialized)  # null: TensorRT-RTX refused
+        if compiled in (b"", self._stored):
             return
         with contextlib.suppress(OSError), replace_when_done(self._path) as partial:
             partial.write_bytes(compiled)

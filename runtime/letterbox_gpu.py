@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 from pathlib import Path
 
+from plugins.library import open_library
 from runtime.errors import BackendError
 from runtime.geometry import Letterbox
 from runtime.preprocess import PADDING_VALUE
@@ -40,7 +41,7 @@ class LetterboxKernel:
 
     def __init__(self, library: Path) -> None:
         try:
-            self._function = ctypes.CDLL(str(library))[FUNCTION]
+            self._function = open_library(library)[FUNCTION]
         except (OSError, AttributeError) as error:
             raise BackendError(
                 f"{library} has no letterbox kernel ({error}); expected the library of this "

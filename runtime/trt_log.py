@@ -23,10 +23,14 @@ class ErrorLog:
 
     def take(self) -> str:
         """Return the errors since the last call, as one line for a message."""
+        return "; ".join(self.take_messages()) or "it logged no reason"
+
+    def take_messages(self) -> list[str]:
+        """Return the errors since the last call, each once."""
         reasons = []
         while self._messages:  # another thread may log meanwhile
             reasons.append(self._messages.popleft())
-        return "; ".join(dict.fromkeys(reasons)) or "it logged no reason"
+        return list(dict.fromkeys(reasons))
 
 
 @functools.cache

@@ -72,8 +72,8 @@ def test_named_files_exist(page: Path) -> None:
 def test_the_worked_example_of_the_letterbox_is_right() -> None:
     text = (ROOT / "docs/conventions.md").read_text("utf-8")
     (block,) = [body for _, language, body in FENCE.findall(text) if language == "python"]
-    letterbox = Letterbox.fit((480, 640), (256, 256))
-    assert "letterbox = Letterbox.fit((480, 640), (256, 256))" in block
+    letterbox = Letterbox.fit((480, 640), (320, 320))
+    assert "letterbox = Letterbox.fit((480, 640), (320, 320))" in block
     values = re.findall(r"(\w+)=(\([^)]+\))", block)
     calls = re.findall(r"letterbox\.(\w+)\((.+?)\) +# (.+)", block)
     assert (len(values), len(calls)) == (3, 2)

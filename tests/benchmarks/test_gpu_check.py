@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -23,6 +25,10 @@ def measured(rounds: int) -> Findings:
 
 def lacking(rounds: int) -> Findings:
     raise BackendError("pycuda is not installed")
+
+
+def without_onnx(rounds: int) -> Findings:
+    raise ModuleNotFoundError("No module named 'onnx'", name="onnx")
 
 
 def refused(rounds: int) -> Findings:
@@ -57,6 +63,49 @@ def test_no_part_takes_the_figures_of_the_others_with_it() -> None:
         "four": "ZeroDivisionError: division by zero",
     }
     assert outcome.status == 1
+
+
+def test_a_module_that_is_missing_is_no_failure() -> None:
+    outcome = Outcome()
+    run_parts((Part("one", without_onnx),), 7, outcome)
+    assert outcome.not_run == {"one": "no module onnx; install it to measure this"}
+    assert outcome.status == 0
+
+
+def test_what_a_part_could_not_measure_is_in_the_table() -> None:
+    facts = {"nano: engine": "not run: no TensorRT", "bytes": 7}
+    outcome = Outcome(parts={"networks": Findings({}, {}, facts=facts)})
+    assert outcome.text() == "networks:\n  nano: engine: not run: no TensorRT"
+
+
+@pytest.mark.usefixtures("with_gpu")
+def test_without_pytest_the_parts_run_all_the_same(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(gpu_check, "PARTS", PARTS[:1])
+    monkeypatch.setattr(gpu_check.importlib.util, "find_spec", lambda name: None)
+    out = tmp_path / "r.json"
+    assert gpu_check.main(["--parts", "one", "--out", str(out)]) == 0
+    body = json.loads(out.read_text())
+    assert list(body["parts"]) == ["one"] and "pytest" in body["not_run"]["GPU tests"]
+
+
+@pytest.mark.parametrize("absent", ["cv2", "onnx"])
+def test_an_environment_of_ones_own_may_lack_our_extras(absent: str) -> None:
+    code = (
+        f"import sys; sys.modules[{absent!r}] = None\n"
+        "import benchmarks.gpu_check, pytest\n"
+        "sys.exit(pytest.main(['tests/gpu', '--collect-only', '-q', '-p', 'no:cacheprovider']))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=gpu_check.REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "test_corner_pool_kernel" in done.stdout
 
 
 @pytest.mark.parametrize(

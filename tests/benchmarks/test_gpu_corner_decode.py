@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
+import weakref
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 import torch
 
+from benchmarks import gpu_corner_decode
+from benchmarks.common import Turn
 from benchmarks.gpu_corner_decode import (
     KERNELS,
     MAPS,
     TORCH,
+    Maps,
+    _graph_turn,
     decode_call,
     measure,
     random_maps,
@@ -50,6 +60,35 @@ def test_the_largest_maps_have_a_limit(milliseconds: float) -> None:
         f"{model}: {name}": [milliseconds] * 7 for model in MAPS for name in (KERNELS, TORCH)
     }
     assert summarize(samples).goals[0].is_met == (milliseconds == 0.15)
+
+
+def test_the_memory_of_a_recorded_graph_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A graph does not hold the tensors that it reads and writes."""
+    replays: list[None] = []
+    graph = SimpleNamespace(replay=lambda: replays.append(None))
+    event = SimpleNamespace(
+        record=lambda: None, synchronize=lambda: None, elapsed_time=lambda other: 8.0
+    )
+    fakes = {
+        "CUDAGraph": lambda: graph,
+        "graph": lambda graph: contextlib.nullcontext(),
+        "synchronize": lambda: None,
+        "Event": lambda enable_timing: event,
+    }
+    for name, fake in fakes.items():
+        monkeypatch.setattr(torch.cuda, name, fake)
+    monkeypatch.setattr(gpu_corner_decode, "random_maps", lambda call, device: {})
+
+    def make_turn() -> tuple[Turn, weakref.ref[Any]]:
+        def action(maps: Maps) -> None:
+            pass
+
+        return _graph_turn("x", decode_call("cornernet-nano"), action), weakref.ref(action)
+
+    turn, action = make_turn()
+    gc.collect()
+    assert action() is not None
+    assert turn() == {"x": 1.0} and len(replays) == 1
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from detectors.heads import MAP_NAMES
+from runtime.contract import MAP_NAMES
 from tests.detectors.deterministic_weights import draw_images
 
 GOLDEN = Path(__file__).parents[1] / "data" / "golden"

@@ -8,8 +8,8 @@ from torch import nn
 
 from detectors.blocks import ConvBlock, Residual
 from detectors.cornernet import CHANNELS, CornerNet, cornernet_hourglass104
-from detectors.heads import MAP_NAMES
 from detectors.hourglass import HourglassSpec, StackedHourglass, nearest_upsample
+from runtime.contract import MAP_NAMES
 from tests.detectors.deterministic_weights import build_filled
 from tests.detectors.golden_networks import assert_maps_golden, predict, read_state, shapes_of
 

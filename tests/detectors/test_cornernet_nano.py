@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from detectors.cornernet_nano import CornerNetNano
-from detectors.heads import MAP_NAMES
+from runtime.contract import MAP_NAMES
 from tests.detectors.golden_networks import read_state, shapes_of
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from detectors.heads import HEATMAP_BIAS, MAP_NAMES, POOL_DIRECTIONS, CornerModule, corner_heads
+from detectors.heads import HEATMAP_BIAS, POOL_DIRECTIONS, CornerModule, corner_heads
+from runtime.contract import MAP_NAMES
 
 
 def pooled_branch_alone(corner: str, branch: str) -> CornerModule:

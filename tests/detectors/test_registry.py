@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from detectors.heads import MAP_NAMES
 from detectors.registry import DETECTORS, build_detector, check_size, find_spec
+from runtime.contract import MAP_NAMES
 from runtime.errors import UsageError
 from tests.detectors.golden_networks import read_state, shapes_of
 

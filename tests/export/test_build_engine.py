@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import textwrap
 import threading
 from pathlib import Path
 
@@ -15,12 +16,14 @@ from export import fastest_decode
 from export.build_engine import BuildRequest, main
 from export.choose_target import TARGETS
 from export.tensorrt_options import DecodeForm
+from plugins.library import LIBRARY_VARIABLE
 from runtime.atomic_file import sha256_of
 from runtime.contract import ModelContract, contract_path, read_contract, write_contract
 from runtime.errors import BackendError
 from runtime.manifest import EngineHost, check_engine, read_header
 from tests.calibration.tiny_network import make_contract, write_tiny_network
 from tests.export.rtx import MISSING, needs_rtx
+from tests.plugins.built_library import built_library
 
 
 @pytest.fixture(name="source")
@@ -78,6 +81,54 @@ def test_the_manifest_lets_the_engine_pass_where_it_fits(source: Path, tmp_path:
     assert manifest.build_arguments[-4:] == ("--opt-level", "1", "--plugins", "no")
     host = EngineHost("tensorrt-rtx", manifest.version, "8.9")
     check_engine(manifest, read_header(out), host)
+
+
+# What a Jetson lacks, on which engines are built.
+BLOCKED = """
+    import sys
+    class Block:
+        def find_spec(self, name, path=None, target=None):
+            if name.split(".")[0] in {"torch", "onnxruntime", "onnxscript", "safetensors", "tqdm",
+                                      "pycocotools", "pycuda", "detectors"}:
+                raise ModuleNotFoundError(f"No module named {name!r} (blocked)", name=name)
+    sys.meta_path.insert(0, Block())
+    sys.path.insert(0, sys.argv.pop(1))
+    import export.builder_tensorrt
+    from export.build_engine import main
+    sys.exit(main(sys.argv[1:]))
+"""
+
+
+def build_blocked(*arguments: object) -> subprocess.CompletedProcess[str]:
+    """Run the command where onnx, NumPy, OpenCV and TensorRT are all there is."""
+    root = Path(__file__).resolve().parents[2]
+    command = [sys.executable, "-c", textwrap.dedent(BLOCKED), root, *arguments]
+    return subprocess.run(
+        [str(part) for part in command], capture_output=True, text=True, check=False
+    )
+
+
+def test_the_command_needs_no_torch() -> None:
+    done = build_blocked("--help")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@needs_rtx
+def test_an_engine_is_built_without_torch(nano_onnx: Path, tmp_path: Path) -> None:
+    out = tmp_path / "nano.engine"
+    done = build_blocked(
+        "--onnx", nano_onnx, "--out", out, "--target", "tensorrt-rtx", "--target-sm", "89",
+        "--plugins", "no", "--opt-level", "0",
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    assert read_contract(out).engine is not None
+
+
+def test_onnx_runtime_is_missing(source: Path, tmp_path: Path) -> None:
+    done = build_blocked("--onnx", source, "--target", "onnxruntime", "--out", tmp_path / "o.onnx")
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert "target onnxruntime is not installed (no module onnxruntime)" in line
 
 
 def build_together(source: Path, out: Path, target: str) -> list[int]:
@@ -246,6 +297,7 @@ def test_the_faster_form_of_decoding_is_kept(
         assert all(read_contract(engine).target == "tensorrt-rtx" for engine in engines.values())
         return {form: 1.0 if form.value == faster else 2.0 for form in engines}
 
+    monkeypatch.setenv(LIBRARY_VARIABLE, str(built_library()))
     monkeypatch.setattr(fastest_decode, "time_engines", pretend)
     out = tmp_path / "built.engine"
     argv = ["--onnx", str(source), "--target", "tensorrt-rtx", "--out", str(out)]

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 
 from detectors.checkpoints import save_checkpoint
-from detectors.heads import MAP_NAMES
 from detectors.registry import build_detector
 from export import compare
 from export.compare import Tolerance, compare_outputs, count_unmatched, read_frames
@@ -19,7 +18,7 @@ from export.detector_source import DetectorSource
 from export.export_onnx import ExportRequest, export_onnx
 from export.onnx_graph import load_model
 from export.precision import convert_to_fp16
-from runtime.contract import contract_path, read_contract, write_contract
+from runtime.contract import MAP_NAMES, contract_path, read_contract, write_contract
 from runtime.errors import ArtifactError, SourceError
 from tests.detectors.deterministic_weights import build_filled
 from tests.export.conftest import SIZE_HW

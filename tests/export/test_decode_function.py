@@ -11,7 +11,6 @@ import torch
 from onnx import ModelProto, NodeProto, helper
 from torch import Tensor, nn
 
-from detectors.heads import MAP_NAMES
 from export.decode_function import (
     CORNER_DECODE,
     LARGEST_PLUGIN_WINDOW,
@@ -28,9 +27,9 @@ from export.precision import convert_to_fp16
 from export.surgery import keep_outputs
 from export.tensorrt_options import DecodeForm
 from export.torch_export import export_module
-from export.wrapper import DETECTION_NAMES, DeployModule, Normalisation
+from export.wrapper import DeployModule, Normalisation
 from plugins.decode_door import DecodeCall
-from runtime.contract import DecodeParams
+from runtime.contract import DETECTION_NAMES, MAP_NAMES, DecodeParams
 from runtime.errors import ExportError
 from tests.export.tiny_models import make_model, op_types, run
 from tests.plugins.corner_decode_cases import Rows, assert_equal_rows, expected_rows, make_maps

@@ -13,13 +13,11 @@ import pytest
 import torch
 from onnx import ModelProto
 
-from detectors.heads import MAP_NAMES
 from export import export_onnx as command
 from export.onnx_graph import load_model
 from export.surgery import keep_outputs
-from export.wrapper import DETECTION_NAMES
 from runtime.atomic_file import sha256_of
-from runtime.contract import TensorSpec, contract_path, read_contract
+from runtime.contract import DETECTION_NAMES, MAP_NAMES, TensorSpec, contract_path, read_contract
 from tests.export.conftest import CLASS_NAMES, SIZE_HW
 from tests.export.tiny_models import run
 

@@ -74,6 +74,11 @@ def test_without_a_library_the_node_is_written_out_and_the_summary_says_so() -> 
     assert choice.records == () and choice.remark == "without plugin library: make plugins"
 
 
+def test_a_variable_that_names_no_file_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CORNERRT_PLUGINS", "/absent/plugins.so")
+    assert "CORNERRT_PLUGINS names /absent/plugins.so" in choose(pools()).remark
+
+
 @pytest.mark.parametrize(
     ("use", "precision", "error", "remark"),
     [

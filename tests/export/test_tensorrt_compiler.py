@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -205,6 +206,38 @@ def test_a_builder_that_does_not_start(
     monkeypatch.setattr(api, "Builder", refuse)
     with pytest.raises(BuildError, match=r"does not start \(CUDA initialization .* 35\).*nvidia"):
         machine.build(half_onnx)
+
+
+def test_what_a_plugin_logs_is_part_of_the_message(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, half_onnx: Path
+) -> None:
+    api, machine = bench(monkeypatch, tmp_path)
+    error = SimpleNamespace(node_name=lambda: "pool", desc=lambda: "Could not create the plugin.")
+
+    def refuse(network: Any, logger: Any) -> Any:
+        def parse(data: bytes) -> bool:
+            logger.log(api.ILogger.ERROR, "CornerPool pool got direction 'up'")
+            logger.log(
+                api.ILogger.ERROR, "ModelImporter.cpp:142: ERROR: Could not create the plugin."
+            )
+            return False
+
+        return SimpleNamespace(parse=parse, num_errors=1, get_error=lambda index: error)
+
+    monkeypatch.setattr(api, "OnnxParser", refuse)
+    with pytest.raises(BuildError) as raised:
+        machine.build(half_onnx)
+    assert "(CornerPool pool got direction 'up'; pool: Could not create the plugin.)" in str(
+        raised.value
+    )
+
+
+def test_a_range_for_a_size_that_the_model_fixes_is_refused(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, half_onnx: Path
+) -> None:
+    _, machine = bench(monkeypatch, tmp_path)
+    with pytest.raises(BuildError, match=r"--width was given, .*leave it out"):
+        machine.build(half_onnx, options=replace(OPTIONS, width=SizeRange(64, 64, 128)))
 
 
 def test_gpus_are_not_chosen_with_the_full_tensorrt(

@@ -9,13 +9,12 @@ import torch
 from onnx import helper
 from torch import Tensor, nn
 
-from detectors.heads import MAP_NAMES
 from export.functions import corner_pool_attributes, is_corner_pool
 from export.onnx_graph import load_model, module_of
 from export.surgery import keep_outputs
 from export.torch_export import export_module
 from export.wrapper import DeployModule, Normalisation
-from runtime.contract import DecodeParams
+from runtime.contract import MAP_NAMES, DecodeParams
 from runtime.errors import ExportError
 
 

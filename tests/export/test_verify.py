@@ -9,12 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from detectors.heads import MAP_NAMES
 from export import export_onnx, verify
 from export.agreement import Agreement, Difference
 from export.onnx_graph import load_model, save_model
 from runtime import backends
-from runtime.contract import contract_path, read_contract, write_contract
+from runtime.contract import MAP_NAMES, contract_path, read_contract, write_contract
 from tests.calibration.tiny_network import write_images
 from tests.export.conftest import SIZE_HW
 

@@ -8,9 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from detectors.decode import decode_corners
-from detectors.heads import MAP_NAMES
-from export.wrapper import DETECTION_NAMES, DecodeMaps, DeployModule, Normalisation, NormaliseFrames
-from runtime.contract import DecodeParams
+from export.wrapper import DecodeMaps, DeployModule, Normalisation, NormaliseFrames
+from runtime.contract import DETECTION_NAMES, MAP_NAMES, DecodeParams
 
 NORMALISATION = Normalisation((0.1, 0.2, 0.3), (0.5, 0.25, 0.2))
 DECODE = DecodeParams(top_k=4, nms_kernel=3, ae_threshold=0.5, num_dets=6)

@@ -10,6 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+for needed in ("cv2", "onnx"):
+    pytest.importorskip(needed)
+
 from export.build_engine import BuildRequest, build_engine
 from export.tensorrt_options import PluginUse, SizeRange, TensorRTOptions
 from runtime.contract import read_contract, write_contract

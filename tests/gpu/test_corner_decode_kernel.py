@@ -9,8 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from detectors.heads import MAP_NAMES
+pytest.importorskip("torch")
+
 from plugins.decode_door import CornerDecodeDoor, DecodeAddresses, DecodeCall
+from runtime.contract import MAP_NAMES
 from tests.gpu.device_memory import DeviceArray, Gpu
 from tests.plugins.corner_decode_cases import (
     CALLS,

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+pytest.importorskip("cv2")
+
 from runtime.errors import BackendError
 from runtime.geometry import Letterbox
 from runtime.letterbox_gpu import LetterboxKernel

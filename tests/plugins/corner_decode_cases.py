@@ -17,8 +17,8 @@ import torch
 from torch import Tensor
 
 from detectors.decode import decode_corners
-from detectors.heads import MAP_NAMES
 from plugins.decode_door import DecodeCall
+from runtime.contract import MAP_NAMES
 
 GOLDEN = Path(__file__).parents[1] / "data" / "golden" / "decode.npz"
 GOLDEN_CASES = ("d128_K100", "d64_K20")  # a third drops pairs at the border, which is for crops

@@ -10,8 +10,8 @@ import sys
 
 import numpy as np
 
-from detectors.heads import MAP_NAMES
 from plugins.decode_door import CornerDecodeDoor, DecodeAddresses, DecodeCall
+from runtime.contract import MAP_NAMES
 from tests.plugins.corner_decode_cases import (
     CALLS,
     Maps,

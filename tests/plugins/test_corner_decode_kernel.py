@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from detectors.heads import MAP_NAMES
 from plugins.decode_door import CornerDecodeDoor, DecodeAddresses, DecodeCall
 from plugins.kernel_doors import CUDA_INVALID_VALUE
+from runtime.contract import MAP_NAMES
 from tests.plugins.corner_decode_cases import (
     CALLS,
     CASES,

@@ -9,14 +9,12 @@ from pathlib import Path
 import pytest
 from onnx import ModelProto, TensorProto, helper
 
-from detectors.heads import MAP_NAMES
 from export.decode_function import CORNER_DECODE, corner_decode_attributes
 from export.functions import DOMAIN
 from export.tensorrt_compiler import Compiler
 from export.tensorrt_options import TensorRTOptions
-from export.wrapper import DETECTION_NAMES
 from plugins.library import PluginName, describe_library, load_plugins
-from runtime.contract import DecodeParams
+from runtime.contract import DETECTION_NAMES, MAP_NAMES, DecodeParams
 from runtime.errors import BuildError
 from runtime.trt_module import load_tensorrt_rtx
 from tests.export.rtx import needs_rtx

@@ -18,6 +18,7 @@ from plugins.library import (
     find_library,
     hash_library,
     load_plugins,
+    open_library,
 )
 
 NAMES = (PluginName("CornerPool", "1", "cornerrt"), PluginName("Other", "2", "cornerrt"))
@@ -115,6 +116,18 @@ def test_a_description_has_digest_and_names(library: Path) -> None:
     assert found.sha256 == hash_library(library) == hashlib.sha256(library.read_bytes()).hexdigest()
     assert found.plugins == NAMES
     assert str(found.plugins[0]) == "CornerPool 1 cornerrt"
+
+
+@needs_compiler
+def test_a_library_that_is_cut_short_is_refused_unopened(library: Path, tmp_path: Path) -> None:
+    whole, short = library.read_bytes(), tmp_path / "short.so"
+    for size in (len(whole) - 1, len(whole) // 2, 64, 10):
+        short.write_bytes(whole[:size])
+        with pytest.raises(PluginError, match=r"short\.so is not .*; expected .*; build it"):
+            describe_library(short)
+    short.write_bytes(whole[:-1])
+    with pytest.raises(OSError, match=f"{len(whole) - 1} bytes of at least {len(whole)}"):
+        open_library(short)
 
 
 @needs_compiler

@@ -55,6 +55,12 @@ def test_interrupting_is_status_130(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().err == "interrupted\n"
 
 
+def test_a_package_that_is_missing_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_command(raiser(ModuleNotFoundError("No module named 'onnx'", name="onnx"))) == 2
+    message = capsys.readouterr().err
+    assert message.startswith("error: found no module onnx; expected ") and message.count("\n") == 1
+
+
 def test_our_own_mistakes_keep_their_traceback() -> None:
     with pytest.raises(ZeroDivisionError):
         run_command(raiser(ZeroDivisionError()))

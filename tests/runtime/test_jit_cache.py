@@ -48,6 +48,14 @@ def test_the_file_is_written_only_when_something_is_new(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_cache_that_cannot_be_had_is_no_error(tmp_path: Path) -> None:
+    config = Config(b"")
+    cache = JitCache(config, tmp_path / "tiny.engine")
+    config.cache.serialize = lambda: None
+    cache.save()
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_cache_of_another_gpu_is_replaced(tmp_path: Path) -> None:
     engine = tmp_path / "tiny.engine"
     jit_cache_path(engine).write_bytes(b"foreign")
