@@ -6,21 +6,18 @@ import pytest
 
 import export.choose_target as choose_target_module
 from export.choose_target import choose_target, main
-from runtime.backends import BackendSpec
 from runtime.errors import BackendError
 from runtime.trt_module import Gpu
 
 
 def fake_machine(monkeypatch: pytest.MonkeyPatch, capability: str | None, *installed: str) -> None:
-    """Pretend that this machine has a GPU and these packages, and a runtime for both."""
+    """Pretend that this machine has a GPU and these packages."""
 
     def load(product: str) -> None:
         if product not in installed:
             raise BackendError(f"{product} is not installed")
 
     gpu = None if capability is None else Gpu("any", capability)
-    backends = {"any": BackendSpec(lambda threads: None, ("tensorrt-rtx", "tensorrt"), "")}
-    monkeypatch.setattr(choose_target_module, "BACKENDS", backends)
     monkeypatch.setattr(choose_target_module, "find_gpu", lambda: gpu)
     monkeypatch.setattr(choose_target_module, "load_tensorrt", lambda: load("tensorrt"))
     monkeypatch.setattr(choose_target_module, "load_tensorrt_rtx", lambda: load("tensorrt-rtx"))
@@ -72,13 +69,6 @@ def test_a_named_target_is_taken_without_a_gpu(monkeypatch: pytest.MonkeyPatch) 
     assert choose_target("tensorrt-rtx") == ("tensorrt-rtx", "asked for")
     assert choose_target("tensorrt") == ("tensorrt", "asked for")
     assert choose_target("onnxruntime") == ("onnxruntime", "asked for")
-
-
-def test_auto_takes_only_what_the_runtime_can_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    fake_machine(monkeypatch, "8.9", "tensorrt", "tensorrt-rtx")
-    monkeypatch.setattr(choose_target_module, "BACKENDS", {})
-    target, reason = choose_target("auto")
-    assert target == "onnxruntime" and "no backend" in reason
 
 
 def test_the_command_prints_the_target_alone(
