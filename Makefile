@@ -54,7 +54,8 @@ $(SHAPES)/calibration/annotations.json: | $(READY)
 	$(PY) -m detectors.shapes --out $(@D) --images $(CALIB_IMAGES) --seed 4
 
 # The shipped weights were made in four runs: on crowded scenes, on ordinary ones, on ordinary ones
-# without zoom, and on as many again, seen larger. $(1) is the folder of a run; RESUME=1 continues the one that was stopped.
+# without zoom, and on others at a larger size. $(1) is the folder of a run; RESUME=1 continues the
+# one that was stopped.
 TRAIN_IN = $(PY) -m detectors.train --model cornernet-nano --batch 8 --vertical-flip --out $(1) \
 	$(if $(RESUME),$(if $(wildcard $(1)/last.pt),--resume))
 TRAINED = cornernet-nano.safetensors
@@ -72,7 +73,7 @@ $(SHAPES)/train-more/annotations.json: | $(READY)
 	$(PY) -m detectors.shapes --out $(@D) --images 20000 --seed 5
 $(BUILD)/train-320/$(TRAINED): $(BUILD)/train-last/$(TRAINED) | $(SHAPES)/train-more/annotations.json
 	$(call TRAIN_IN,$(@D)) --data $(SHAPES)/train-more --size 320 320 --steps 9000 \
-	  --stop-after STOP_AFTER --init $< --seed 3 --rate 1e-3 --warmup 200 --zoom-chance 0 \
+	  --stop-after 7500 --init $< --seed 3 --rate 1e-3 --warmup 200 --zoom-chance 0 \
 	  --embedding-weight 0.25
 
 .PHONY: train
