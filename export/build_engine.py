@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
-import fcntl
 import os
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 if __package__ in (None, ""):  # run as a file: look up packages from the repository root
@@ -25,12 +22,11 @@ from export.tensorrt_options import (
     capabilities_of,
     check_options,
 )
-from runtime.atomic_file import partial_path, sha256_of
+from runtime.atomic_file import folder_lock, partial_path, sha256_of
 from runtime.command_line import CommandParser, check_output, positive
 from runtime.contract import (
     ModelContract,
     ProvenanceStep,
-    contract_path,
     read_contract,
     write_contract,
 )
@@ -151,23 +147,12 @@ def build_engine(request: BuildRequest) -> BuildResult:
         built = build(request, contract, partial)
         step = ProvenanceStep("build", sha256_of(request.source), built.tool, built.summary)
         contract = contract.with_step(step, target=request.target, engine=built.manifest)
-        with _folder_lock(request.out.parent):
+        with folder_lock(request.out.parent):
             os.replace(partial, request.out)
             write_contract(contract, request.out)
     finally:
         partial.unlink(missing_ok=True)
     return BuildResult(contract, built.summary, built.explanation)
-
-
-@contextlib.contextmanager
-def _folder_lock(folder: Path) -> Iterator[None]:
-    """Hold a folder's lock: artifact and contract are two files, to be replaced as one."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)  # releases the lock
 
 
 def _for_onnxruntime(request: BuildRequest, contract: ModelContract, out: Path) -> _Built:
@@ -243,38 +228,6 @@ def _options(arguments: argparse.Namespace) -> TensorRTOptions:
     )
 
 
-def build_fastest(request: BuildRequest) -> BuildResult:
-    """Build with either form of decoding, run both, and keep the one that takes less time.
-
-    Raises:
-        BackendError: If such engines cannot run here; and all that ``build_engine`` raises.
-    """
-    from export.fastest_decode import time_engines
-
-    requests = {
-        form: replace(
-            request,
-            out=request.out.with_name(f"{request.out.name}.{form.value}"),
-            options=replace(request.options, decode=form),
-        )
-        for form in (DecodeForm.PLUGIN, DecodeForm.GRAPH)
-    }
-    try:
-        results = {form: build_engine(trial) for form, trial in requests.items()}
-        times_ms = time_engines({form: trial.out for form, trial in requests.items()})
-        fastest = min(times_ms, key=lambda form: times_ms[form])
-        result = results[fastest]
-        with _folder_lock(request.out.parent):
-            os.replace(requests[fastest].out, request.out)
-            write_contract(result.contract, request.out)
-    finally:
-        for trial in requests.values():
-            trial.out.unlink(missing_ok=True)
-            contract_path(trial.out).unlink(missing_ok=True)
-    shown = ", ".join(f"{form.value} {time_ms:.3f} ms" for form, time_ms in times_ms.items())
-    return replace(result, summary=f"{result.summary}; decode by {fastest.value} ({shown})")
-
-
 def _run(arguments: argparse.Namespace) -> int:
     check_output("--out", arguments.out)
     if arguments.out.resolve() == arguments.onnx.resolve():
@@ -284,6 +237,8 @@ def _run(arguments: argparse.Namespace) -> int:
     print(f"building for {target}: {reason}", flush=True)
     request = BuildRequest(arguments.onnx, arguments.out, target, options)
     if options.decode is DecodeForm.FASTEST:
+        from export.fastest_decode import build_fastest
+
         result = build_fastest(request)
     else:
         result = build_engine(request)

@@ -17,7 +17,7 @@ from export.build_engine import BuildRequest, main
 from export.choose_target import TARGETS
 from export.tensorrt_options import DecodeForm
 from plugins.library import LIBRARY_VARIABLE
-from runtime.atomic_file import sha256_of
+from runtime.atomic_file import folder_lock, sha256_of
 from runtime.contract import ModelContract, contract_path, read_contract, write_contract
 from runtime.errors import BackendError
 from runtime.manifest import EngineHost, check_engine, read_header
@@ -168,7 +168,7 @@ def test_file_and_contract_are_replaced_as_one(
         return write_contract(contract, artifact)
 
     def replace_other() -> None:
-        with build_engine_module._folder_lock(tmp_path):
+        with folder_lock(tmp_path):
             out.write_bytes(b"other")
             write_contract(make_contract(target="onnxruntime"), out)
 

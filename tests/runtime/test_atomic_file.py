@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 from pathlib import Path
 
 import pytest
 
-from runtime.atomic_file import partial_path, replace_when_done, sha256_of, write_text
+from runtime.atomic_file import (
+    folder_lock,
+    partial_path,
+    replace_when_done,
+    sha256_of,
+    write_text,
+)
 
 
 def test_the_file_appears_only_at_the_end(tmp_path: Path) -> None:
@@ -59,3 +66,30 @@ def test_sha256_over_block_borders(tmp_path: Path, size: int) -> None:
     data = bytes(i % 251 for i in range(size))
     (tmp_path / "f").write_bytes(data)
     assert sha256_of(tmp_path / "f") == hashlib.sha256(data).hexdigest()
+
+
+def test_a_folder_has_one_holder_at_a_time(tmp_path: Path) -> None:
+    events: list[str] = []
+    waiting = threading.Event()
+
+    def second() -> None:
+        waiting.set()
+        with folder_lock(tmp_path):
+            events.append("second")
+
+    thread = threading.Thread(target=second)
+    with folder_lock(tmp_path):
+        thread.start()
+        assert waiting.wait(10)
+        thread.join(0.2)
+        events.append("first")
+    thread.join(10)
+    assert events == ["first", "second"]
+
+
+def test_a_lock_is_given_back_after_a_failure(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError), folder_lock(tmp_path):
+        raise RuntimeError
+    with folder_lock(tmp_path):
+        pass
+    assert list(tmp_path.iterdir()) == []
