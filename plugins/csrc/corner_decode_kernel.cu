@@ -11,6 +11,8 @@ namespace {
 
 constexpr int kPeakThreads = 512;
 constexpr int kMergeThreads = 1024;
+// Half as many as for merging: with twice the registers each, none are spilled.
+constexpr int kPairThreads = 512;
 // Cells that one block searches for peaks; four bytes each of shared memory.
 constexpr int kFewestTileCells = 1024;
 constexpr int kMostTileCells = 8192;
@@ -69,7 +71,7 @@ template <int kRadius>
 __device__ float LargestNear(const float* __restrict__ cell, int row, int column,
                              const Sizes& sizes) {
   float largest = *cell;
-#pragma unroll
+#pragma unroll(kRadius > 2 ? 1 : 2 * kRadius + 1)  // 49 loads at once would spill registers
   for (int down = -kRadius; down <= kRadius; ++down) {
 #pragma unroll
     for (int right = -kRadius; right <= kRadius; ++right) {
@@ -190,7 +192,7 @@ struct Pairing {
 };
 
 // Pairs the corners and writes the best pairs, then refused ones as empty rows. Blocks: an image.
-__global__ void __launch_bounds__(kMergeThreads)
+__global__ void __launch_bounds__(kPairThreads)
     PairCorners(DecodeParameters parameters, Sizes sizes, const Corner* __restrict__ corners,
                 Key* __restrict__ large_room, DecodeOutputs outputs) {
   constexpr float kEmptyScore = -1.0f;
@@ -200,7 +202,7 @@ __global__ void __launch_bounds__(kMergeThreads)
   const int64_t image = blockIdx.x;
   Key* const keys = sizes.pair_room <= kSharedPairRoom ? DynamicShared<Key>()
                                                        : large_room + image * sizes.pair_room;
-  for (int i = threadIdx.x; i < kKinds * top_k; i += kMergeThreads) {
+  for (int i = threadIdx.x; i < kKinds * top_k; i += kPairThreads) {
     own_corners[i] = corners[image * kKinds * top_k + i];
   }
   __syncthreads();
@@ -217,10 +219,10 @@ __global__ void __launch_bounds__(kMergeThreads)
 
   const int64_t first_row = image * parameters.num_dets;
   int row = found < parameters.num_dets ? found : parameters.num_dets;
-  for (int i = threadIdx.x; i < row; i += kMergeThreads) {
+  for (int i = threadIdx.x; i < row; i += kPairThreads) {
     pairing.WriteRow(outputs, first_row + i, static_cast<int>(IndexOf(keys[i])), ScoreOf(keys[i]));
   }
-  for (int start = 0; row < parameters.num_dets; start += kMergeThreads) {
+  for (int start = 0; row < parameters.num_dets; start += kPairThreads) {
     const int pair = start + static_cast<int>(threadIdx.x);
     const bool is_refused = pair < pairs && pairing.IsRefused(pair);
     const BlockSum refused = SumBefore(is_refused, scratch);
@@ -338,7 +340,7 @@ cudaError_t CornerDecode(const HeatmapShape& shape, const DecodeParameters& para
   if (status != cudaSuccess) return status;
   const size_t shared_bytes =
       sizes.pair_room <= kSharedPairRoom ? sizes.pair_room * sizeof(Key) : 0;
-  return Launch(PairCorners, dim3(images), dim3(kMergeThreads), shared_bytes, stream, parameters,
+  return Launch(PairCorners, dim3(images), dim3(kPairThreads), shared_bytes, stream, parameters,
                 sizes, corners, large_room, outputs);
 }
 
