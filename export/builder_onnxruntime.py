@@ -22,6 +22,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state
 from export.decode_function import inline_corner_decode
 from export.int8_on_cpu import prepare_int8
 from export.onnx_graph import GraphIndex, attribute, load_model, save_model
+from export.upsample_on_cpu import split_transposed_convolutions
 from runtime.errors import BuildError
 
 # ONNX Runtime's exceptions share no base of their own.
@@ -71,7 +72,7 @@ def build_onnxruntime(source: Path, out: Path, precision: str) -> OnnxRuntimeBui
         BuildError: If ONNX Runtime refuses the model, or would run it in another precision.
     """
     # ONNX Runtime would inline decoding as well, but give its nodes names that profiles cannot use.
-    model = inline_corner_decode(load_model(source))
+    model = split_transposed_convolutions(inline_corner_decode(load_model(source)))
     if precision == "int8":
         _refuse_half_scales(model)
         model = prepare_int8(model)
