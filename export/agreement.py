@@ -91,16 +91,21 @@ class Agreement:
 
     def _widen(self, name: str, reference: np.ndarray, other: np.ndarray) -> None:
         """Extend an output's largest difference and value by those of two arrays."""
-        difference = float(np.abs(other.astype(np.float64) - reference).max(initial=0.0))
-        value = float(np.abs(reference).max(initial=0.0))
-        # NaN is larger than any difference: an output that is not a number agrees with nothing.
-        difference = float("inf") if np.isnan(difference) else difference
+        found = difference_of(name, reference, other)
         before = self.differences.get(name, Difference(name, 0.0, 0.0))
         self.differences[name] = Difference(
             name,
-            max(before.largest_difference, difference),
-            max(before.largest_value, value),
+            max(before.largest_difference, found.largest_difference),
+            max(before.largest_value, found.largest_value),
         )
+
+
+def difference_of(name: str, reference: np.ndarray, other: np.ndarray) -> Difference:
+    """Compare two arrays of one shape; what is not a number differs without bound."""
+    difference = float(np.abs(other.astype(np.float64) - reference).max(initial=0.0))
+    if np.isnan(difference):
+        difference = float("inf")
+    return Difference(name, difference, float(np.abs(reference).max(initial=0.0)))
 
 
 def match_rows(rows: Arrays, others: Arrays) -> list[tuple[int, int]]:
@@ -139,7 +144,7 @@ def box_iou(box: np.ndarray, boxes: np.ndarray) -> np.ndarray:
     return np.asarray(shared / np.maximum(area + areas - shared, 1e-12))
 
 
-def table(differences: Iterable[Difference]) -> str:
+def difference_table(differences: Iterable[Difference]) -> str:
     """Return differences as text, a line per output."""
     lines = [f"{'output':14} {'max |diff|':>12} {'max |value|':>12} {'share':>9}"]
     for entry in differences:

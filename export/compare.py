@@ -17,6 +17,7 @@ import onnxruntime
 import torch
 from onnx import ModelProto
 
+from export.agreement import Difference, difference_of, difference_table
 from export.detector_source import DetectorSource, load_detector
 from export.export_onnx import add_source_arguments, deploy_module
 from export.onnx_graph import load_model
@@ -30,26 +31,6 @@ Arrays = dict[str, np.ndarray]
 
 # Rows below this score never reach a user; their order and partners are down to rounding.
 SCORE_THRESHOLD = 0.05
-
-
-@dataclass(frozen=True)
-class MapError:
-    """How far one raw map is off.
-
-    Attributes:
-        name: The map.
-        largest_difference: Largest absolute difference of a value.
-        largest_value: Largest absolute value of the reference.
-    """
-
-    name: str
-    largest_difference: float
-    largest_value: float
-
-    @property
-    def relative(self) -> float:
-        """Return the largest difference as a share of the largest value."""
-        return self.largest_difference / max(self.largest_value, 1e-30)
 
 
 @dataclass(frozen=True)
@@ -76,7 +57,7 @@ class Comparison:
         unmatched: Rows that one side has and the other lacks.
     """
 
-    maps: tuple[MapError, ...]
+    maps: tuple[Difference, ...]
     detections: int | None
     unmatched: int
 
@@ -86,12 +67,7 @@ class Comparison:
 
     def table(self) -> str:
         """Return the outcome as text."""
-        lines = [f"{'map':8} {'max |diff|':>12} {'max |value|':>12} {'share':>9}"]
-        for error in self.maps:
-            lines.append(
-                f"{error.name:8} {error.largest_difference:12.3e} "
-                f"{error.largest_value:12.3e} {error.relative:9.1e}"
-            )
+        lines = [difference_table(self.maps)]
         if self.detections is not None:
             lines.append(
                 f"detections above {SCORE_THRESHOLD}: {self.detections}, unmatched {self.unmatched}"
@@ -107,14 +83,7 @@ def compare_outputs(reference: Arrays, other: Arrays, tolerance: Tolerance) -> C
         other: The same names.
         tolerance: What counts as the same row.
     """
-    maps = tuple(
-        MapError(
-            name,
-            float(np.abs(other[name].astype(np.float64) - reference[name]).max()),
-            float(np.abs(reference[name]).max()),
-        )
-        for name in MAP_NAMES
-    )
+    maps = tuple(difference_of(name, reference[name], other[name]) for name in MAP_NAMES)
     if "scores" not in other:
         return Comparison(maps, None, 0)
     unmatched = count = 0

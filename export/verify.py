@@ -20,7 +20,7 @@ if __package__ in (None, ""):  # run as a file: look up packages from the reposi
 import numpy as np
 import torch
 
-from export.agreement import MIN_IOU, SCORE_THRESHOLD, Agreement, table
+from export.agreement import MIN_IOU, SCORE_THRESHOLD, Agreement, difference_table
 from export.detector_source import DetectorSource, LoadedDetector, load_detector
 from export.export_onnx import add_source_arguments, deploy_module
 from runtime.backend_base import Backend
@@ -71,7 +71,7 @@ class Verdict:
         limit = f", tolerance {tolerance:g}" if tolerance else ""
         return (
             f"{self.label} ({self.precision}{limit}): {words} on {self.agreement.frames} images\n"
-            f"{table(self.agreement.differences.values())}\n"
+            f"{difference_table(self.agreement.differences.values())}\n"
             f"detections above {SCORE_THRESHOLD} with a partner at IoU >= {MIN_IOU}: "
             f"{self.agreement.matched} of {self.agreement.wanted} "
             f"({100 * self.agreement.matched_share:.2f}%)"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from export.agreement import Agreement, box_iou, match_rows, table
+from export.agreement import Agreement, box_iou, difference_table, match_rows
 
 Rows = list[tuple[float, float, int]]
 
@@ -114,6 +114,6 @@ def test_overlap_of_boxes() -> None:
 
 def test_the_table_holds_a_line_per_output() -> None:
     result = agreement([(0, 0.9, 0)], [(1, 0.9, 0)])
-    lines = table(result.differences.values()).splitlines()
+    lines = difference_table(result.differences.values()).splitlines()
     assert [line.split()[0] for line in lines] == ["output", "boxes", "scores", "corner_scores"]
     assert lines[1].split()[1:] == ["1.000e+00", "1.000e+02", "1.0e-02"]

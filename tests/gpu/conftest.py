@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 
 from runtime.errors import BackendError
 from runtime.trt_module import TensorRTModule, find_gpu, load_product
+from tests.gpu.device_memory import Gpu
 
 # TensorRT-RTX is for desktop GPUs; a Jetson and a server have the full TensorRT.
 PRODUCTS = ("tensorrt", "tensorrt-rtx")
@@ -53,3 +55,21 @@ def plugin_library() -> Path:
     if library is None:
         pytest.skip("no plugin library; build it: make plugins")
     return library
+
+
+@pytest.fixture(scope="module")
+def gpu() -> Gpu:
+    """The first GPU, through the driver library alone."""
+    try:
+        return Gpu()
+    except (OSError, RuntimeError) as error:
+        pytest.skip(f"no NVIDIA GPU: {error}")
+
+
+@pytest.fixture
+def stream(gpu: Gpu) -> Iterator[ctypes.c_void_p]:
+    """A stream of its own; the default one cannot be captured."""
+    stream = ctypes.c_void_p()
+    gpu.call("cuStreamCreate", ctypes.byref(stream), 1)
+    yield stream
+    gpu.call("cuStreamDestroy_v2", stream)

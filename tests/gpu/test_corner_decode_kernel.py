@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -61,25 +60,8 @@ class OnDevice:
 
 
 @pytest.fixture(scope="module")
-def gpu() -> Gpu:
-    try:
-        return Gpu()
-    except (OSError, RuntimeError) as error:
-        pytest.skip(f"no NVIDIA GPU: {error}")
-
-
-@pytest.fixture(scope="module")
 def door(gpu: Gpu, plugin_library: Path) -> CornerDecodeDoor:
     return CornerDecodeDoor(ctypes.CDLL(str(plugin_library)))
-
-
-@pytest.fixture
-def stream(gpu: Gpu) -> Iterator[ctypes.c_void_p]:
-    """A stream of its own; the default one cannot be captured."""
-    stream = ctypes.c_void_p()
-    gpu.call("cuStreamCreate", ctypes.byref(stream), 1)
-    yield stream
-    gpu.call("cuStreamDestroy_v2", stream)
 
 
 def check(gpu: Gpu, door: CornerDecodeDoor, call: DecodeCall, maps: Maps) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -21,25 +20,8 @@ LARGE_SHAPES = ((8, 128, 128, 128), (1, 256, 64, 64), (2, 3, 1500, 2100), (64, 3
 
 
 @pytest.fixture(scope="module")
-def gpu() -> Gpu:
-    try:
-        return Gpu()
-    except (OSError, RuntimeError) as error:
-        pytest.skip(f"no NVIDIA GPU: {error}")
-
-
-@pytest.fixture(scope="module")
 def doors(gpu: Gpu, plugin_library: Path) -> CornerPoolDoors:
     return CornerPoolDoors(ctypes.CDLL(str(plugin_library)))
-
-
-@pytest.fixture
-def stream(gpu: Gpu) -> Iterator[ctypes.c_void_p]:
-    """A stream of its own; the default one cannot be captured."""
-    stream = ctypes.c_void_p()
-    gpu.call("cuStreamCreate", ctypes.byref(stream), 1)
-    yield stream
-    gpu.call("cuStreamDestroy_v2", stream)
 
 
 @pytest.mark.parametrize("shape", (*SHAPES, *LARGE_SHAPES), ids=str)
