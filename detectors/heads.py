@@ -17,6 +17,26 @@ POOL_DIRECTIONS = {"tl": ("top", "left"), "br": ("bottom", "right")}
 HEATMAP_BIAS = -2.19
 
 
+class CornerPool(nn.Module):
+    """Corner pooling as a module without parameters, so that it can be watched or exchanged.
+
+    Args:
+        direction: "top", "bottom", "left" or "right", the border that maxima travel towards.
+    """
+
+    def __init__(self, direction: str) -> None:
+        super().__init__()
+        self.direction = direction
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (N, C, H, W) to the same shape; see ``detectors.corner_pool``."""
+        return corner_pool(x, self.direction)
+
+    def extra_repr(self) -> str:
+        """Show the direction where the network is printed."""
+        return self.direction
+
+
 class CornerModule(nn.Module):
     """Pool two branches in two directions, add them, and mix with the unpooled input.
 
@@ -28,7 +48,7 @@ class CornerModule(nn.Module):
 
     def __init__(self, channels: int, pooled: int, directions: tuple[str, str]) -> None:
         super().__init__()
-        self.directions = directions
+        self.pool1, self.pool2 = (CornerPool(direction) for direction in directions)
         self.p1_conv1 = ConvBlock(3, channels, pooled)
         self.p2_conv1 = ConvBlock(3, channels, pooled)
         self.p_conv1 = nn.Conv2d(pooled, channels, 3, padding=1, bias=False)
@@ -40,8 +60,8 @@ class CornerModule(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, channels, H, W) to the same shape."""
-        first = corner_pool(self.p1_conv1(x), self.directions[0])
-        second = corner_pool(self.p2_conv1(x), self.directions[1])
+        first = self.pool1(self.p1_conv1(x))
+        second = self.pool2(self.p2_conv1(x))
         pooled = self.p_bn1(self.p_conv1(first + second))
         return self.conv2(self.relu1(pooled + self.bn1(self.conv1(x))))
 

@@ -38,10 +38,10 @@ def test_corner_pool_is_one_node_with_its_attributes(nano_onnx: Path) -> None:
         assert {k: v.decode() if isinstance(v, bytes) else v for k, v in values.items()} == want
         found.append((module_of(node), direction))
     assert found == [
-        ("tl_module", "top"),
-        ("tl_module", "left"),
-        ("br_module", "bottom"),
-        ("br_module", "right"),
+        ("tl_module.pool1", "top"),
+        ("tl_module.pool2", "left"),
+        ("br_module.pool1", "bottom"),
+        ("br_module.pool2", "right"),
     ]
     assert sorted(function.name for function in model.functions) == ["CornerDecode", "CornerPool"]
 
