@@ -87,7 +87,11 @@ def test_file_runs_where_opset_19_does_and_tells_nothing_of_this_machine(nano_on
 
 def test_nodes_are_named_after_modules(nano_onnx: Path) -> None:
     names = {node.name for node in load_model(nano_onnx).graph.node}
-    assert {"hourglass.up1.0.conv1/Conv", "tl_module.pool1/CornerPool", "heads.tl_heat.1/Conv"} <= names
+    assert {
+        "hourglass.up1.0.conv1/Conv",
+        "tl_module.pool1/CornerPool",
+        "heads.tl_heat.1/Conv",
+    } <= names
     assert len(names) == len(load_model(nano_onnx).graph.node)
 
 
