@@ -12,7 +12,9 @@ BUILD := build
 MODEL ?= cornernet-nano
 PRECISION ?= int8
 TARGET ?= auto
-SIZE ?= $(if $(filter cornernet-nano,$(MODEL)),320x320,511x511)
+SIZE_cornernet-nano := 320x320
+SIZE_cornernet-saccade := 255x255
+SIZE ?= $(or $(SIZE_$(MODEL)),511x511)
 WEIGHTS ?= $(wildcard detectors/weights/$(MODEL).safetensors)
 # Images to calibrate on; made from Shapes unless you name a folder of your own.
 CALIB ?= $(SHAPES)/calibration
@@ -53,8 +55,8 @@ $(SHAPES)/train/annotations.json: | $(READY)
 $(SHAPES)/calibration/annotations.json: | $(READY)
 	$(PY) -m detectors.shapes --out $(@D) --images $(CALIB_IMAGES) --seed 4
 
-# The shipped weights were made in four runs: on crowded scenes, on ordinary ones, on ordinary ones
-# without zoom, and on others at a larger size. $(1) is the folder of a run; RESUME=1 continues the
+# The shipped weights were made in five runs: on crowded scenes, on ordinary ones, on ordinary ones
+# without zoom, and on others at a larger size, twice. $(1) is the folder of a run; RESUME=1 continues the
 # one that was stopped.
 TRAIN_IN = $(PY) -m detectors.train --model cornernet-nano --batch 8 --vertical-flip --out $(1) \
 	$(if $(RESUME),$(if $(wildcard $(1)/last.pt),--resume))
@@ -75,14 +77,32 @@ $(BUILD)/train-320/$(TRAINED): $(BUILD)/train-last/$(TRAINED) | $(SHAPES)/train-
 	$(call TRAIN_IN,$(@D)) --data $(SHAPES)/train-more --size 320 320 --steps 9000 \
 	  --stop-after 7500 --init $< --seed 3 --rate 1e-3 --warmup 200 --zoom-chance 0 \
 	  --embedding-weight 0.25
+$(BUILD)/train-final/$(TRAINED): $(BUILD)/train-320/$(TRAINED)
+	$(call TRAIN_IN,$(@D)) --data $(SHAPES)/train-more --size 320 320 --steps 4500 --init $< \
+	  --seed 4 --rate 7e-4 --warmup 100 --zoom-chance 0 --embedding-weight 0.25
+
+# Images of your own: make train DATA=my/train MODEL=cornernet-squeeze TRAIN='--recipe published'
+DATA ?=
+TRAIN ?=
+OWN_TRAINING := $(BUILD)/train-$(MODEL)-own
 
 .PHONY: train
-train: $(BUILD)/train-320/$(TRAINED) ## Train cornernet-nano on Shapes (hours); RESUME=1 continues
+ifeq ($(DATA),)
+train: $(BUILD)/train-final/$(TRAINED) ## Train nano on Shapes (hours), or MODEL on DATA=...; RESUME=1 continues
+else
+train: $(READY)
+	$(PY) -m detectors.train --model $(MODEL) --data $(DATA) --out $(OWN_TRAINING) $(TRAIN) \
+	  $(if $(RESUME),$(if $(wildcard $(OWN_TRAINING)/last.pt),--resume))
+endif
 
+# --- accuracy: make evaluate VAL=my/val EVALUATE='--flip --per-class'
+VAL ?= $(SHAPES)/val
+EVALUATE ?=
 .PHONY: evaluate
-evaluate: $(SHAPES)/val/annotations.json ## Average precision of an engine on Shapes
+evaluate: $(if $(filter $(SHAPES)/val,$(VAL)),$(VAL)/annotations.json) ## Average precision of an engine, on Shapes or VAL=...
 	@$(MAKE) --no-print-directory engine
-	$(PY) -m detectors.evaluate --data $(SHAPES)/val --artifact $$(cat $(STEM)-$(PRECISION).engine-path)
+	$(PY) -m detectors.evaluate --data $(VAL) --artifact $$(cat $(STEM)-$(PRECISION).engine-path) \
+	  --json $(STEM)-$(PRECISION).evaluation.json $(EVALUATE)
 
 # --- export -> (calibrate) -> build, as rules over files: an unchanged step is not repeated.
 # The option files change only when an option does, so that a new WEIGHTS or CALIB rebuilds.
@@ -208,6 +228,11 @@ demo: $(READY) $(DEMO)/clip.mp4 $(SHAPES)/val/annotations.json ## From the shipp
 DEMO_STEM := $(BUILD)/cornernet-nano-320x320
 $(DEMO)/clip.mp4: | $(READY)
 	$(PY) -m detectors.shapes --clip $@ --seed 3
+
+# --- the article's experiments: runs that were finished before are not repeated
+.PHONY: experiments
+experiments: $(READY) ## The article's experiments on Shapes (an hour); fills docs/experiments.md
+	$(PY) -m benchmarks.experiments
 
 # --- checks
 .PHONY: test test-slow test-all lint format

@@ -1,4 +1,4 @@
-"""Corner pooling in each form: the ONNX function body, the torch operator, torch.cummax, NumPy.
+"""Corner pooling in each form: function body, torch operator, torch.cummax, log-step, NumPy.
 
 python -m benchmarks.corner_pooling
 """
@@ -21,6 +21,7 @@ from onnx import ModelProto, TensorProto, helper
 from torch import Tensor
 
 from benchmarks.common import Goal, Samples, Sense, Turn, ratio_of, run_rounds, spread_of, timed
+from benchmarks.corner_pool_opponents import cummax_pool, log_step_pool
 from benchmarks.onnxruntime_sessions import BoundSession
 from benchmarks.report import Findings, benchmark_parser, run_benchmark
 from benchmarks.torch_threads import torch_threads
@@ -32,20 +33,29 @@ from runtime.command_line import CommandParser
 from runtime.errors import UsageError
 
 NAME = "corner_pooling"
-GOAL_SHAPE = [1, 128, 128, 128]  # the maps of hourglass-104
+GOAL_SHAPE = (1, 128, 128, 128)  # the maps of hourglass-104
+SHAPES = (GOAL_SHAPE, (8, 128, 128, 128))  # to detect with, and to train with
 FUNCTION_BODY_GOAL_MS = 2.0  # on that shape
 LAYOUTS = {"contiguous": torch.contiguous_format, "channels last": torch.channels_last}
 # The shorter calls take about a millisecond: enough of them to outlast a slice of the scheduler.
 REPEATS = 5
 
 Pool = Callable[[Tensor, str], Tensor]
+Shape = tuple[int, ...]
+OPERATOR = "operator"
+OPPONENTS: dict[str, Pool] = {"cummax": cummax_pool, "log-step": log_step_pool}
 
 
 def build_parser() -> CommandParser:
     """Return the command's parser."""
     parser = benchmark_parser(NAME, __doc__)
     parser.add_argument(
-        "--shape", type=int, nargs=4, default=GOAL_SHAPE, metavar=("N", "C", "H", "W")
+        "--shape",
+        type=int,
+        nargs=4,
+        action="append",
+        metavar=("N", "C", "H", "W"),
+        help="repeat for several; default: 1 128 128 128 and 8 128 128 128",
     )
     return parser
 
@@ -56,40 +66,48 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _measure(options: argparse.Namespace) -> Findings:
-    if min(options.shape) < 1:
-        raise UsageError(f"--shape got {options.shape}; expected four sizes of at least 1")
-    values = np.random.default_rng(1).standard_normal(options.shape, np.float32)
+    shapes = tuple(tuple(shape) for shape in options.shape or SHAPES)
+    if wrong := next((shape for shape in shapes if min(shape) < 1), None):
+        raise UsageError(f"--shape got {list(wrong)}; expected four sizes of at least 1")
+    samples: Samples = {}
     with torch_threads(options.threads):
-        turns = [
-            turn
-            for direction in get_args(reference.Direction)
-            for turn in (
-                function_body_turn(values, direction, options.threads),
-                timed(f"NumPy {direction}", partial(reference.corner_pool, values, direction)),
-                *torch_turns(values, direction),
-            )
-        ]
-        samples = run_rounds(turns, options.rounds)
-    settings = {"shape": options.shape, "threads": options.threads, "repeats": REPEATS}
+        for shape in shapes:
+            samples |= run_rounds(list(all_turns(shape, options.threads)), options.rounds)
+    settings = {"shapes": shapes, "threads": options.threads, "repeats": REPEATS}
     return compare(samples, settings)
 
 
+def all_turns(shape: Shape, threads: int) -> Iterator[Turn]:
+    """Yield every form in every direction on one shape."""
+    values = np.random.default_rng(1).standard_normal(shape, np.float32)
+    for direction in get_args(reference.Direction):
+        where = f"{shape_text(shape)} {direction}"
+        yield function_body_turn(values, direction, threads)
+        yield timed(f"NumPy {where}", partial(reference.corner_pool, values, direction))
+        yield from torch_turns(values, direction)
+
+
+def shape_text(shape: Sequence[int]) -> str:
+    """Return sizes as in 1x128x128x128."""
+    return "x".join(map(str, shape))
+
+
 def compare(samples: Samples, settings: dict[str, object]) -> Findings:
-    """Set the operator against ``torch.cummax``, and the function body against its limit."""
+    """Set the operator against its opponents, and the function body against its limit."""
     ratios = {
-        label.replace("operator", "operator / cummax"): ratio_of(
-            values, samples[label.replace("operator", "cummax")]
+        label.replace(OPERATOR, f"{OPERATOR} / {name}"): ratio_of(
+            values, samples[label.replace(OPERATOR, name)]
         )
         for label, values in samples.items()
-        if label.startswith("operator")
+        for name in OPPONENTS
+        if label.startswith(OPERATOR)
     }
     goals = [Goal(name, r.of_medians, Sense.AT_MOST, 1.0) for name, r in ratios.items()]
-    if settings["shape"] == GOAL_SHAPE:
-        goals += [
-            Goal(f"{label}, ms", spread_of(values).median, Sense.AT_MOST, FUNCTION_BODY_GOAL_MS)
-            for label, values in samples.items()
-            if label.startswith("function body")
-        ]
+    goals += [
+        Goal(f"{label}, ms", spread_of(values).median, Sense.AT_MOST, FUNCTION_BODY_GOAL_MS)
+        for label, values in samples.items()
+        if label.startswith(f"function body {shape_text(GOAL_SHAPE)}")
+    ]
     return Findings(settings, samples, ratios, tuple(goals))
 
 
@@ -106,7 +124,8 @@ def function_body_turn(values: np.ndarray, direction: reference.Direction, threa
     session.run()
     # A fast wrong answer is worth nothing.
     assert np.array_equal(session.result(), reference.corner_pool(values, direction))
-    return timed(f"function body {direction}", session.run, REPEATS)
+    label = f"function body {shape_text(values.shape)} {direction}"
+    return timed(label, session.run, REPEATS)
 
 
 def corner_pool_model(shape: Sequence[int], direction: str) -> ModelProto:
@@ -119,24 +138,16 @@ def corner_pool_model(shape: Sequence[int], direction: str) -> ModelProto:
 
 
 def torch_turns(values: np.ndarray, direction: str) -> Iterator[Turn]:
-    """Yield turns of the operator and of ``torch.cummax``, in both layouts, both ways."""
+    """Yield turns of the operator and its opponents, in both layouts, both ways."""
     for layout, memory_format in LAYOUTS.items():
         x = torch.from_numpy(values).contiguous(memory_format=memory_format)
         with_grad = x.clone().requires_grad_()
         grad = torch.ones_like(x)
-        for name, pool in (("operator", corner_pool), ("cummax", cummax_pool)):
-            where = f"{direction} {layout}"
+        for name, pool in {OPERATOR: corner_pool, **OPPONENTS}.items():
+            where = f"{shape_text(values.shape)} {direction} {layout}"
             yield timed(f"{name} {where} forward", _forward(pool, x, direction), REPEATS)
             both = _forward_backward(pool, with_grad, direction, grad)
             yield timed(f"{name} {where} forward+backward", both)
-
-
-def cummax_pool(x: Tensor, direction: str) -> Tensor:
-    """Pool with ``torch.cummax``, turning the map around where the walk starts at its end."""
-    axis, from_end = reference.WALKS[direction]
-    if not from_end:
-        return x.cummax(axis).values
-    return x.flip(axis).cummax(axis).values.flip(axis)
 
 
 def _forward(pool: Pool, x: Tensor, direction: str) -> Callable[[], object]:

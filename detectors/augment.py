@@ -31,6 +31,23 @@ class AugmentSpec:
     light: float = 0.06
 
 
+@dataclass(frozen=True)
+class ZoomAugment:
+    """The augmentation that small networks are trained with; see ``augment``.
+
+    Attributes:
+        spec: How far images are changed.
+    """
+
+    spec: AugmentSpec
+
+    def __call__(
+        self, rng: np.random.Generator, image: np.ndarray, boxes_xyxy: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return image, boxes and indices of the boxes that remained."""
+        return augment(rng, image, boxes_xyxy, self.spec)
+
+
 def augment(
     rng: np.random.Generator, image: np.ndarray, boxes_xyxy: np.ndarray, spec: AugmentSpec
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -1,10 +1,11 @@
 """The names that weights go by in a file, and what they say about its origin.
 
-Three layouts are understood, told apart by the keys themselves:
+Four layouts are understood, told apart by the keys themselves:
 
 - ``cornerrt``: the names of our modules, which are those of CornerNet-Lite.
 - ``cornernet-lite``: the same behind ``module.``, as ``DataParallel`` saves them.
 - ``cornernet-2018``: the first release of CornerNet, whose modules had other names.
+- ``mmdetection``: CornerNet as mmdetection 2.x and 3.x store it.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from collections.abc import Iterable
 
 import torch
 
+from detectors.checkpoint_mmdetection import LAYOUT, MARK, rename_keys
 from detectors.registry import DETECTORS, build_detector
 
 PARALLEL_PREFIX = "module."
@@ -50,11 +52,13 @@ def name_layout(file_keys: Iterable[str]) -> tuple[str, dict[str, str]]:
         file_keys: All keys as written in the file.
 
     Returns:
-        The layout's name, and the file's key by our key.
+        The layout's name, and the file's key by our key; copies that need no loading are absent.
     """
     originals = list(file_keys)
     is_parallel = all(key.startswith(PARALLEL_PREFIX) for key in originals)
     plain = {k.removeprefix(PARALLEL_PREFIX) if is_parallel else k: k for k in originals}
+    if any(key.startswith(MARK) for key in plain):
+        return LAYOUT, {ours: plain[theirs] for ours, theirs in rename_keys(plain).items()}
     if any(key.startswith("kps.") for key in plain):  # the hourglasses' name in 2018
         return "cornernet-2018", {_rename_2018(key): original for key, original in plain.items()}
     return "cornernet-lite" if is_parallel else "cornerrt", plain

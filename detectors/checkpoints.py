@@ -1,28 +1,26 @@
 """Weights on disk: reading our safetensors and the published pickles, writing safetensors.
 
-Pickles are read with torch's restricted reader: a file that wants to call anything is refused.
+Published are those of CornerNet, CornerNet-Lite (``.pkl``) and mmdetection (``.pth``).
 """
 
 from __future__ import annotations
 
 import json
-import pickle
-import re
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors import SafetensorError
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from detectors.checkpoint_files import SUFFIX, read_content, read_metadata, read_tensors
 from detectors.checkpoint_layouts import find_model_name, is_counter, name_layout
+from detectors.checkpoint_mmdetection import INPUT_NOTE, class_names_of, fold_input
+from detectors.checkpoint_mmdetection import LAYOUT as MMDETECTION
 from runtime.atomic_file import replace_when_done
-from runtime.errors import CheckpointError
-
-SUFFIX = ".safetensors"
+from runtime.errors import CheckpointError, OutputError
 
 
 @dataclass(frozen=True)
@@ -30,12 +28,14 @@ class LoadReport:
     """What became of every key.
 
     Attributes:
-        layout: "cornerrt", "cornernet-lite" or "cornernet-2018".
+        layout: "cornerrt", "cornernet-lite", "cornernet-2018" or "mmdetection".
         matched: Keys of the model that were filled.
         missing: Keys of the model that the file lacks; step counters of batch normalisation, which
             evaluation never reads, may be absent and are not listed.
         unexpected: Keys of the file, as written there, that the model lacks.
         misshaped: Keys of the model for which the file has another shape; left as they were.
+        ignored: Keys of the file that hold a second copy, as mmdetection's averaging leaves.
+        note: What had to be changed in the weights; "" if nothing.
     """
 
     layout: str
@@ -43,6 +43,8 @@ class LoadReport:
     missing: tuple[str, ...]
     unexpected: tuple[str, ...]
     misshaped: tuple[str, ...]
+    ignored: tuple[str, ...] = ()
+    note: str = ""
 
     @property
     def is_complete(self) -> bool:
@@ -61,17 +63,22 @@ class LoadReport:
             if keys:
                 more = ", ..." if len(keys) > 3 else ""
                 parts.append(f"{len(keys)} {label} ({', '.join(keys[:3])}{more})")
-        return f"layout {self.layout}: " + ", ".join(parts)
+        if self.ignored:
+            parts.append(f"{len(self.ignored)} copies ignored")
+        note = f"; {self.note}" if self.note else ""
+        return f"layout {self.layout}: " + ", ".join(parts) + note
 
 
 def load_checkpoint(model: nn.Module, path: Path | str, strict: bool = True) -> LoadReport:
     """Fill a detector with the weights of a file; on an error the model is left untouched.
 
-    Values are converted to the model's types, so a file of float16 fills a float32 model.
+    Values are converted to the model's types, so a file of float16 fills a float32 model. Weights
+    of mmdetection are also rewritten to take BGR with COCO's statistics, see
+    ``detectors.checkpoint_mmdetection.fold_input``.
 
     Args:
         model: The network, on any device.
-        path: A ``.safetensors`` file or a published pickle (``.pkl``).
+        path: A ``.safetensors`` file or a published pickle (``.pkl``, ``.pth``).
         strict: False also accepts a partial match, as for fine-tuning; read the report then.
 
     Returns:
@@ -81,22 +88,26 @@ def load_checkpoint(model: nn.Module, path: Path | str, strict: bool = True) -> 
         CheckpointError: If the file is missing, damaged or unsafe, nothing in it belongs to the
             model, or, when strict, any key or shape differs.
     """
-    tensors = _read_tensors(Path(path))
+    tensors = read_tensors(Path(path))
     layout, file_keys = name_layout(tensors)
+    found = {key: tensors[original] for key, original in file_keys.items()}
     state = model.state_dict()
-    common = [key for key in state if key in file_keys]
-    matched = [key for key in common if tensors[file_keys[key]].shape == state[key].shape]
+    common = [key for key in state if key in found]
+    matched = [key for key in common if found[key].shape == state[key].shape]
     report = LoadReport(
         layout=layout,
         matched=tuple(matched),
-        missing=tuple(k for k in state if k not in file_keys and not is_counter(k)),
+        missing=tuple(k for k in state if k not in found and not is_counter(k)),
         unexpected=tuple(original for key, original in file_keys.items() if key not in state),
         misshaped=tuple(sorted(set(common) - set(matched))),
+        ignored=tuple(sorted(set(tensors) - set(file_keys.values()))),
+        note=INPUT_NOTE if layout == MMDETECTION else "",
     )
     if not matched or (strict and not report.is_complete):
-        found = {key: tensors[original] for key, original in file_keys.items()}
         raise CheckpointError(f"{path} {_explain_mismatch(report, found, state)}")
-    model.load_state_dict({key: tensors[file_keys[key]] for key in matched}, strict=False)
+    if layout == MMDETECTION:
+        found = fold_input(found)
+    model.load_state_dict({key: found[key] for key in matched}, strict=False)
     return report
 
 
@@ -116,6 +127,7 @@ def save_checkpoint(
     Raises:
         CheckpointError: If the name does not end in ``.safetensors``, or a value is not finite or
             too large for ``dtype``.
+        OutputError: If the disk is full.
     """
     if path.suffix != SUFFIX:
         raise CheckpointError(f"cannot write {path}; expected a name ending in {SUFFIX}")
@@ -130,32 +142,27 @@ def save_checkpoint(
                 f"{key} is not finite as {dtype}; expected finite weights; "
                 "the training diverged, or the values need torch.float32"
             )
-    with replace_when_done(path) as partial:
-        save_file(tensors, partial, metadata=dict(metadata))
-
-
-def read_metadata(path: Path) -> dict[str, str]:
-    """Return what ``save_checkpoint`` wrote beside the weights; empty for a published pickle.
-
-    Raises:
-        CheckpointError: If the file is missing, empty, or damaged safetensors.
-    """
-    _require_content(path)
-    if path.suffix != SUFFIX:
-        return {}
     try:
-        with safe_open(path, framework="pt") as opened:
-            return dict(opened.metadata() or {})
-    except (SafetensorError, OSError) as error:
-        raise _damaged(path, error) from None
+        with replace_when_done(path) as partial:
+            save_file(tensors, partial, metadata=dict(metadata))
+    except SafetensorError as error:  # a full disk, for one
+        raise OutputError(
+            f"cannot write {path} ({error}); free some space or choose another folder"
+        ) from None
 
 
 def read_class_names(path: Path) -> tuple[str, ...] | None:
     """Return the names of the classes that lie beside the weights; None if there are none.
 
+    Of the published files only mmdetection's have them.
+
     Raises:
-        CheckpointError: If the file is missing or damaged, or the names are no JSON list of text.
+        CheckpointError: If the file is missing, damaged or unsafe, or the names are no JSON list
+            of text.
     """
+    if path.suffix != SUFFIX:
+        content = read_content(path)
+        return class_names_of(content.get("meta") if isinstance(content, dict) else None)
     text = read_metadata(path).get("class_names")
     if text is None:
         return None
@@ -169,64 +176,6 @@ def read_class_names(path: Path) -> tuple[str, ...] | None:
             "weights again"
         )
     return tuple(names)
-
-
-def _require_content(path: Path) -> None:
-    """Refuse a path without a file or a file without bytes."""
-    if not path.is_file():
-        raise CheckpointError(f"no file at {path}; expected weights as {SUFFIX} or .pkl")
-    if path.stat().st_size == 0:
-        raise CheckpointError(f"{path} is empty; expected weights; fetch or train them again")
-
-
-def _damaged(path: Path, error: Exception) -> CheckpointError:
-    """Return the error for a file that its reader gave up on."""
-    first_sentence = str(error).partition("\n")[0].partition(". ")[0].rstrip(".")
-    return CheckpointError(
-        f"{path} cannot be read as weights ({first_sentence or type(error).__name__}); expected a "
-        f"complete {SUFFIX} or torch file; it is cut short or damaged: fetch or train it again"
-    )
-
-
-def _read_tensors(path: Path) -> dict[str, Tensor]:
-    """Read all tensors of a file onto the CPU, under the names written there."""
-    _require_content(path)
-    try:
-        content = load_file(path) if path.suffix == SUFFIX else _read_pickle(path)
-    except CheckpointError:
-        raise
-    except Exception as error:  # damaged bytes fail anywhere inside the readers
-        raise _damaged(path, error) from None
-    if not isinstance(content, dict) or not content:
-        got = f"a {type(content).__name__}" if content else "nothing"
-        raise CheckpointError(f"{path} holds {got}; expected tensors by name, as state_dict() has")
-    for key, value in content.items():
-        if not isinstance(key, str) or not isinstance(value, Tensor):
-            raise CheckpointError(
-                f"{path} holds {key!r} of type {type(value).__name__}; expected only tensors by "
-                "name; save model.state_dict() alone"
-            )
-    return content
-
-
-def _read_pickle(path: Path) -> object:
-    """Unpickle a torch file without calling anything that it names."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about pickle protocols; the outcome is checked
-            return torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        wanted = re.search(r"GLOBAL ([\w.]+)", str(error))
-        if wanted is None:
-            raise CheckpointError(
-                f"{path} is not a pickle of tensors; expected a torch file of a state_dict(); "
-                "it is damaged or something else: fetch it again"
-            ) from None
-        raise CheckpointError(
-            f"{path} asks to load {wanted[1]}, which may run code; expected tensors only; it was "
-            "refused and nothing of it ran: use weights from a source you trust, saved as "
-            f"{SUFFIX}"
-        ) from None
 
 
 def _explain_mismatch(

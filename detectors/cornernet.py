@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from detectors.blocks import ConvBlock, Residual
 from detectors.heads import POOL_DIRECTIONS, CornerModule, corner_heads
-from detectors.hourglass import HourglassSpec, StackedHourglass, nearest_upsample
+from detectors.hourglass import HourglassSpec, StackedHourglass, StackOutput, nearest_upsample
 from runtime.contract import MAP_NAMES
 
 # Channels of every published CornerNet's feature maps and of its pooled branches.
@@ -39,14 +39,17 @@ class CornerNet(nn.Module):
             ``br_off`` (N, 2, h, w) as x, y. In evaluation mode those of the last stack, the only
             one whose heads run; in training mode a list with one such dict per stack.
         """
-        features = self.hg(images)
+        outputs = self.hg(images)
         if self.training:
-            return [self._predict(stack, feature) for stack, feature in enumerate(features)]
-        return self._predict(len(features) - 1, features[-1])
+            return [self._predict(stack, output) for stack, output in enumerate(outputs)]
+        return self._predict(len(outputs) - 1, outputs[-1])
 
-    def _predict(self, stack: int, features: Tensor) -> dict[str, Tensor]:
+    def _predict(self, stack: int, output: StackOutput) -> dict[str, Tensor]:
         """Run one stack's corner modules and heads."""
-        corners = {"tl": self.tl_modules[stack](features), "br": self.br_modules[stack](features)}
+        corners = {
+            "tl": self.tl_modules[stack](output.features),
+            "br": self.br_modules[stack](output.features),
+        }
         return {
             name: self.get_submodule(f"{name}s.{stack}")(corners[name[:2]]) for name in MAP_NAMES
         }

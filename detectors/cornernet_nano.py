@@ -36,7 +36,7 @@ class CornerNetNano(nn.Module):
             (N, classes, H/4, W/4), ``tl_tag``, ``br_tag`` (N, 1, ...), ``tl_off``, ``br_off``
             (N, 2, ...) as x, y. In training mode a list with this one stack's dict.
         """
-        features = self.conv(self.hourglass(self.stem(images)))
+        features = self.conv(self.hourglass(self.stem(images))[-1])
         corners = {"tl": self.tl_module(features), "br": self.br_module(features)}
         maps = {name: self.heads[name](corners[name[:2]]) for name in MAP_NAMES}
         return [maps] if self.training else maps

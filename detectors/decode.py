@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from runtime.contract import DecodeParams
 from runtime.errors import UsageError
 
 EMPTY_SCORE = -1.0
@@ -80,8 +81,8 @@ def decode_corners(  # noqa: PLR0913 - four parameters of the paper, one of its 
     """
     _check_parameters(maps["tl_heat"], top_k, nms_kernel, num_dets)
     height, width = maps["tl_heat"].shape[2:]
-    tl = _find_corners(maps, "tl", top_k, nms_kernel)
-    br = _find_corners(maps, "br", top_k, nms_kernel)
+    tl = find_corners(maps, "tl", top_k, nms_kernel)
+    br = find_corners(maps, "br", top_k, nms_kernel)
 
     def differ(a: Tensor, b: Tensor) -> Tensor:
         return a.unsqueeze(2) - b.unsqueeze(1)
@@ -115,7 +116,20 @@ def decode_corners(  # noqa: PLR0913 - four parameters of the paper, one of its 
     return torch.stack(columns, dim=2)
 
 
-def _find_corners(maps: Mapping[str, Tensor], corner: str, top_k: int, nms_kernel: int) -> Corners:
+def decode_as(maps: Mapping[str, Tensor], params: DecodeParams) -> Tensor:
+    """Decode with the parameters of a registry entry or contract: see ``decode_corners``."""
+    return decode_corners(
+        maps,
+        params.top_k,
+        params.nms_kernel,
+        params.ae_threshold,
+        params.num_dets,
+        drop_border=params.drop_border,
+        pair_score=params.pair_score,
+    )
+
+
+def find_corners(maps: Mapping[str, Tensor], corner: str, top_k: int, nms_kernel: int) -> Corners:
     """Keep the ``top_k`` strongest peaks over all classes, with what lies at their cells."""
     heat = maps[f"{corner}_heat"].float().sigmoid()
     height, width = heat.shape[2:]

@@ -1,68 +1,48 @@
-"""COCO average precision of a checkpoint or of any artifact that a backend here can run.
+r"""COCO average precision of anything that predicts, and of detections that lie in a file.
 
 python -m detectors.evaluate --data build/shapes/val --artifact build/model.onnx
 python -m detectors.evaluate --data build/shapes/val --model cornernet-nano --weights F
+python -m detectors.evaluate --data instances_val2017.json --images val2017 \
+  --model cornernet-hourglass104 --weights CornerNet_500000.pkl --protocol published --flip
+python -m detectors.evaluate --data build/shapes/val --results detections.json
 """
 
 from __future__ import annotations
 
 import argparse
-import contextlib
-import io
 import json
 import sys
 import time
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from pycocotools.coco import COCO
-from pycocotools.cocoeval import COCOeval
 from tqdm import tqdm
 
-from detectors.checkpoints import load_checkpoint, read_class_names
-from detectors.dataset import CocoSet, Example, read_coco
-from detectors.predict import (
-    EvaluationModel,
-    Predictor,
-    model_from_artifact,
-    predictor_from_network,
+from detectors.average_precision import AveragePrecision, coco_rows, score_rows
+from detectors.coco_results import read_results, write_results
+from detectors.dataset import CocoSet, read_coco
+from detectors.evaluation_model import open_model
+from detectors.evaluation_options import (
+    EVALUATION_OPTIONS,
+    check_options,
+    option_parser,
+    options_record,
 )
-from detectors.registry import build_detector, check_size, find_spec
+from detectors.evaluation_report import Evaluation, Timing, record, table
+from detectors.examples import Example, ExampleTable, load_image
+from detectors.predict import Predictor
 from runtime.atomic_file import write_text
-from runtime.camera_files import read_image
-from runtime.command_line import CommandParser, positive
+from runtime.command_line import CommandParser
 from runtime.detections import Detections
-from runtime.errors import DatasetError, UsageError, run_command
-from runtime.postprocess import PostprocessOptions
+from runtime.errors import DatasetError, run_command
 
-# Average precision needs the whole ranking: everything is kept down to the decoder's noise.
-EVALUATION_OPTIONS = PostprocessOptions(score_threshold=0.01)
+# The first two are defined elsewhere; callers of ``evaluate`` need them with it.
+__all__ = ["EVALUATION_OPTIONS", "AveragePrecision", "build_parser", "evaluate", "main"]
 
-
-@dataclass(frozen=True)
-class AveragePrecision:
-    """COCO's figures, each in [0, 1], or -1 where the set holds no such object.
-
-    Attributes:
-        ap: Mean over overlaps 0.50 to 0.95.
-        ap50: At overlap 0.50.
-        ap75: At overlap 0.75.
-        ap_small: Objects below 32 x 32 pixels.
-        ap_medium: Objects between.
-        ap_large: Objects from 96 x 96 pixels.
-        images: Images evaluated.
-    """
-
-    ap: float
-    ap50: float
-    ap75: float
-    ap_small: float
-    ap_medium: float
-    ap_large: float
-    images: int
+Rows = list[dict[str, Any]]
+BatchPredictor = Callable[[Sequence[np.ndarray]], list[Detections]]
 
 
 def evaluate(coco: CocoSet, predict: Predictor, limit: int | None = None) -> AveragePrecision:
@@ -72,64 +52,58 @@ def evaluate(coco: CocoSet, predict: Predictor, limit: int | None = None) -> Ave
         coco: The annotated images.
         predict: Finds objects on one image; its class ids are those of ``coco``.
         limit: Use the first so many images only.
+
+    Raises:
+        SourceError: If an image cannot be read: figures over fewer images could not be compared.
     """
     examples = coco.examples[:limit]
-    rows: list[dict[str, Any]] = []
-    for example in tqdm(examples, unit="image", disable=not sys.stderr.isatty(), leave=False):
-        found = predict(read_image(example.path))
-        rows += coco_rows(example, found, coco.category_ids)
-    return score_rows(coco, rows, examples)
+    rows, _ = collect_rows(coco, examples, lambda images: [predict(image) for image in images])
+    return score_rows(coco, rows, examples).precision
 
 
-def coco_rows(
-    example: Example, found: Detections, category_ids: tuple[int, ...]
-) -> list[dict[str, Any]]:
-    """Return detections in COCO's result format: boxes as x, y, width, height."""
-    boxes = found.boxes_xyxy.astype(np.float64)
-    boxes[:, 2:] -= boxes[:, :2]
-    values = zip(boxes.tolist(), found.scores.tolist(), found.class_ids.tolist(), strict=True)
-    return [
-        {
-            "image_id": example.image_id,
-            "category_id": category_ids[class_id],
-            "bbox": box,
-            "score": score,
-        }
-        for box, score, class_id in values
-    ]
+def collect_rows(
+    coco: CocoSet, examples: ExampleTable, predict: BatchPredictor, batch: int = 1
+) -> tuple[Rows, Timing]:
+    """Predict images, with a progress bar where somebody watches.
+
+    Args:
+        coco: The set of the images.
+        examples: The images.
+        predict: Finds objects on up to ``batch`` images.
+        batch: Images given at once.
+
+    Returns:
+        The detections in COCO's result format, and the time it took, less the network's share.
+    """
+    rows: Rows = []
+    reading_s = predicting_s = 0.0
+    started = time.perf_counter()
+    bar = tqdm(total=len(examples), unit="image", disable=not sys.stderr.isatty(), leave=False)
+    with bar:
+        for chosen in _batches(examples, batch):
+            before = time.perf_counter()
+            images = [load_image(example) for example in chosen]
+            loaded = time.perf_counter()
+            found = predict(images)
+            reading_s += loaded - before
+            predicting_s += time.perf_counter() - loaded
+            for example, detections in zip(chosen, found, strict=True):
+                rows += coco_rows(example, detections, coco.category_ids)
+            bar.update(len(chosen))
+    seconds, per_image = time.perf_counter() - started, 1e3 / max(1, len(examples))
+    timing = Timing(seconds, reading_s * per_image, None, predicting_s * per_image)
+    return rows, timing
 
 
-def score_rows(
-    coco: CocoSet, rows: list[dict[str, Any]], examples: Iterable[Example]
-) -> AveragePrecision:
-    """Score results against the annotations of ``examples`` with pycocotools."""
-    image_ids = [example.image_id for example in examples]
-    if not rows:
-        return AveragePrecision(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, len(image_ids))
-    with contextlib.redirect_stdout(io.StringIO()):  # it prints its progress
-        truth = COCO(str(coco.annotation_file))
-        for entry in truth.dataset["annotations"]:  # both are required, many sets lack them
-            entry.setdefault("iscrowd", 0)
-            entry.setdefault("area", entry["bbox"][2] * entry["bbox"][3])
-        scoring = COCOeval(truth, truth.loadRes(rows), "bbox")
-        scoring.params.imgIds = image_ids
-        scoring.evaluate()
-        scoring.accumulate()
-        scoring.summarize()
-    return AveragePrecision(*(round(float(s), 5) for s in scoring.stats[:6]), len(image_ids))
+def _batches(examples: ExampleTable, batch: int) -> Iterator[list[Example]]:
+    """Yield the examples in groups; the last may be smaller."""
+    for first in range(0, len(examples), batch):
+        yield list(examples[first : first + batch])
 
 
 def build_parser() -> CommandParser:
     """Return the command's parser."""
-    parser = CommandParser(prog="python -m detectors.evaluate", description=__doc__)
-    parser.add_argument("--data", type=Path, required=True, help="COCO-format folder")
-    parser.add_argument("--artifact", type=Path, help="ONNX file or engine with its contract")
-    parser.add_argument("--model", default="cornernet-nano", help="name in the registry")
-    parser.add_argument("--weights", type=Path, help="checkpoint of --model")
-    parser.add_argument("--size", type=int, nargs=2, metavar=("H", "W"), help="network input")
-    parser.add_argument("--limit", type=positive, help="evaluate the first so many images only")
-    parser.add_argument("--json", type=Path, help="also write the figures there")
-    return parser
+    return option_parser(__doc__)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -139,51 +113,47 @@ def main(argv: list[str] | None = None) -> int:
 
 def _run(options: argparse.Namespace) -> int:
     """Evaluate what the options name."""
-    if (options.artifact is None) == (options.weights is None):
-        raise UsageError("expected exactly one of --artifact FILE and --weights FILE; give one")
-    coco = read_coco(options.data)
-    model = _model_from(options)
+    check_options(options)
+    coco = read_coco(options.data, options.images)
+    for line in coco.report.details() if coco.report.problems else ():
+        print(f"note: {options.data}: {line}", file=sys.stderr)
+    examples = coco.examples[: options.limit]
+    label, rows, timing = _given(options, coco, examples) or _predicted(options, coco, examples)
+    result = Evaluation(label, score_rows(coco, rows, examples), timing)
+    print(table(result, options.per_class))
+    if options.json:
+        body = record(result, coco, options_record(options))
+        write_text(options.json, json.dumps(body, indent=1) + "\n")
+    return 0
+
+
+def _given(
+    options: argparse.Namespace, coco: CocoSet, examples: ExampleTable
+) -> tuple[str, Rows, Timing] | None:
+    """Return the detections of ``--results``; None without that option."""
+    if options.results is None:
+        return None
+    return options.results.name, read_results(options.results, coco, examples), Timing()
+
+
+def _predicted(
+    options: argparse.Namespace, coco: CocoSet, examples: ExampleTable
+) -> tuple[str, Rows, Timing]:
+    """Open a model and run it on the examples."""
+    model = open_model(options)
     if model.class_names != coco.class_names:
         raise DatasetError(
             f"{options.data} has classes {', '.join(coco.class_names)}; {model.label} finds "
             f"{', '.join(model.class_names)}; evaluate on a set with the same classes"
         )
-    started = time.monotonic()
-    result = evaluate(coco, model.predict, options.limit)
-    seconds = time.monotonic() - started
-    print(_table(model.label, result))
-    if options.json:
-        body = {"model": model.label, "seconds": round(seconds, 1), **asdict(result)}
-        write_text(options.json, json.dumps(body, indent=1) + "\n")
-    return 0
-
-
-def _model_from(options: argparse.Namespace) -> EvaluationModel:
-    """Open the artifact, or build the network and load its checkpoint."""
-    if options.artifact is not None:
-        return model_from_artifact(options.artifact, EVALUATION_OPTIONS)
-    spec = find_spec(options.model)
-    size_hw = tuple(options.size) if options.size else spec.default_size_hw
-    check_size(options.model, size_hw)
-    class_names = read_class_names(options.weights)
-    if class_names is None:
-        raise UsageError(
-            f"{options.weights} does not name its classes; "
-            "export it, and evaluate the artifact: make engine WEIGHTS=..."
-        )
-    network = build_detector(options.model, len(class_names))
-    load_checkpoint(network, options.weights)
-    predict = predictor_from_network(network, spec, size_hw, EVALUATION_OPTIONS)
-    return EvaluationModel(predict, class_names, options.weights.name)
-
-
-def _table(label: str, result: AveragePrecision) -> str:
-    """Return the figures as two aligned lines."""
-    columns = ("AP", "AP50", "AP75", "AP-S", "AP-M", "AP-L")
-    values = list(asdict(result).values())[:6]
-    head = "".join(f"{name:>8}" for name in columns)
-    row = "".join(f"{value:8.3f}" for value in values)
-    return f"{label}, {result.images} images\n{head}\n{row}"
+    before = model.runner.seconds if model.runner else 0.0
+    rows, timing = collect_rows(coco, examples, model.predict.predict_batch, options.batch)
+    if model.runner:
+        network_ms = (model.runner.seconds - before) * 1e3 / len(examples)
+        timing = replace(timing, network_ms=network_ms, other_ms=timing.other_ms - network_ms)
+    if options.save_results:
+        write_results(options.save_results, rows)
+    return model.label, rows, timing
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import NamedTuple
 
 from torch import Tensor, nn
 
@@ -70,10 +71,28 @@ class Hourglass(nn.Module):
         self.low3 = _chain(spec.block, [under] * count + [here])
         self.up2 = spec.upsample(here)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Map (N, channels[0], H, W) to the same shape."""
-        low = self.low3(self.low2(self.low1(x)))
-        return self.up1(x) + self.up2(low)
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """Map (N, channels[0], H, W) to the merged map of every level, the smallest first.
+
+        The last one is the hourglass's result and has the shape of ``x``; level by level they
+        double in height and width.
+        """
+        inner = self.low2(self.low1(x))
+        below = inner if isinstance(inner, list) else []
+        low = self.low3(below[-1] if below else inner)
+        return [*below, self.up1(x) + self.up2(low)]
+
+
+class StackOutput(NamedTuple):
+    """What one hourglass of a stack gives.
+
+    Attributes:
+        features: What predictions are made from, of the stem's output shape.
+        levels: The merged map of every level of the hourglass, the smallest first.
+    """
+
+    features: Tensor
+    levels: list[Tensor]
 
 
 class StackedHourglass(nn.Module):
@@ -96,15 +115,20 @@ class StackedHourglass(nn.Module):
         self.inters = nn.ModuleList(Residual(channels, channels) for _ in range(joints))
         self.relu = nn.ReLU(inplace=True)
 
-    def forward(self, images: Tensor) -> list[Tensor]:
-        """Map images (N, 3, H, W) to one feature map per stack, all of the stem's output shape."""
+    def forward(self, images: Tensor) -> list[StackOutput]:
+        """Map images (N, 3, H, W) to the output of every hourglass."""
         x = self.pre(images)
-        features = [self.cnvs[0](self.hgs[0](x))]
+        outputs = [self._run_stack(0, x)]
         for joint in range(len(self.inters)):
-            merged = self.relu(self.inters_[joint](x) + self.cnvs_[joint](features[-1]))
+            features = outputs[-1].features
+            merged = self.relu(self.inters_[joint](x) + self.cnvs_[joint](features))
             x = self.inters[joint](merged)
-            features.append(self.cnvs[joint + 1](self.hgs[joint + 1](x)))
-        return features
+            outputs.append(self._run_stack(joint + 1, x))
+        return outputs
+
+    def _run_stack(self, stack: int, x: Tensor) -> StackOutput:
+        levels = self.hgs[stack](x)
+        return StackOutput(self.cnvs[stack](levels[-1]), levels)
 
 
 def _chain(block: BlockFactory, channels: list[int], stride: int = 1) -> nn.Sequential:

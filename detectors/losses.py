@@ -13,6 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from runtime.contract import ATTENTION_NAMES
+
 # The published code keeps probabilities this far from 0 and 1; beyond, gradients are zero.
 PROBABILITY_MARGIN = 1e-4
 # Added to the divisors of the embedding and offset losses, so that zero objects divide by it.
@@ -49,7 +51,8 @@ def cornernet_loss(
             ``br_tag`` (N, 1, h, w), ``tl_off``, ``br_off`` (N, 2, h, w).
         targets: Stacked results of ``detectors.targets.build_targets``: ``tl_heat``, ``br_heat``
             (N, C, h, w), ``tl_off``, ``br_off`` (N, M, 2), ``tl_inds``, ``br_inds`` int64 (N, M),
-            ``mask`` (N, M) of any integer type or bool.
+            ``mask`` (N, M) of any integer type or bool. Where there are ``tl_valid``, ``br_valid``
+            (N, C, h, w), the focal loss counts only where they are not 0.
         weights: Factors of the total; the published ones by default.
 
     Returns:
@@ -68,7 +71,8 @@ def cornernet_loss(
         tags = []
         for corner in CORNERS:
             heat = _at_least_float32(maps[f"{corner}_heat"])
-            parts["focal"].append(focal_loss(heat, targets[f"{corner}_heat"]))
+            valid = targets.get(f"{corner}_valid")
+            parts["focal"].append(focal_loss(heat, targets[f"{corner}_heat"], valid))
             indices = targets[f"{corner}_inds"]
             tags.append(_values_at(maps[f"{corner}_tag"], indices).squeeze(2))
             offsets = _values_at(maps[f"{corner}_off"], indices)
@@ -82,22 +86,62 @@ def cornernet_loss(
     return {**losses, "total": weighted / len(outputs_per_stack)}
 
 
-def focal_loss(logits: Tensor, target: Tensor) -> Tensor:
+def saccade_loss(
+    outputs_per_stack: Sequence[Mapping[str, Tensor]],
+    targets: Mapping[str, Tensor],
+    weights: LossWeights | None = None,
+) -> dict[str, Tensor]:
+    """Add the loss of the attention maps to ``cornernet_loss``.
+
+    Args:
+        outputs_per_stack: As in ``cornernet_loss``, with the logits ``att0``, ``att1``, ``att2``
+            (N, 1, h, w) as well.
+        targets: Stacked results of ``detectors.saccade_targets.build_saccade_targets``.
+        weights: Factors of the total; the published ones by default.
+
+    Returns:
+        What ``cornernet_loss`` returns, with ``attention`` beside its parts: the unweighted sum
+        over maps and stacks. The total counts it divided by the number of stacks twice, as
+        published.
+
+    Raises:
+        ValueError: If there is no stack, or a map or target is missing; names it.
+
+    Source: "CornerNet-Lite", arXiv:1904.08900, section 3.4.
+    """
+    losses = cornernet_loss(outputs_per_stack, targets, weights)
+    stacks = len(outputs_per_stack)
+    _check_attention(outputs_per_stack, targets)
+    parts = [
+        focal_loss(_at_least_float32(maps[name]), targets[name])
+        for maps in outputs_per_stack
+        for name in ATTENTION_NAMES
+    ]
+    attention = torch.stack(parts).sum()
+    total = losses["total"] + attention / stacks**2
+    return {**losses, "attention": attention, "total": total}
+
+
+def focal_loss(logits: Tensor, target: Tensor, valid: Tensor | None = None) -> Tensor:
     """Return the focal loss of one heatmap, with penalties softened near the true corners.
 
     Args:
         logits: Float (N, C, h, w).
         target: Float (N, C, h, w) in [0, 1]; exactly 1 marks a corner.
+        valid: (N, C, h, w), 0 where a cell does not count; None counts all.
 
     Returns:
-        The sum over all cells, divided by the number of corners in the batch where there are any.
+        The sum over all cells that count, divided by the number of corners in the batch, whether
+        they count or not, where there are any.
     """
     probability = logits.sigmoid().clamp(PROBABILITY_MARGIN, 1 - PROBABILITY_MARGIN)
     is_corner = target == 1
     found = torch.log(probability) * (1 - probability) ** 2
     quiet = torch.log(1 - probability) * probability**2 * (1 - target) ** 4
-    total = torch.where(is_corner, found, quiet).sum()
-    return -total / is_corner.sum().clamp(min=1)
+    per_cell = torch.where(is_corner, found, quiet)
+    if valid is not None:
+        per_cell = torch.where(valid != 0, per_cell, 0)
+    return -per_cell.sum() / is_corner.sum().clamp(min=1)
 
 
 def embedding_loss(tl_tags: Tensor, br_tags: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
@@ -162,3 +206,15 @@ def _check_keys(
             raise ValueError(f"stack {index} lacks {missing}; expected all of {map_names}")
     if missing := [name for name in [*target_names, "mask"] if name not in targets]:
         raise ValueError(f"targets lack {missing}; expected all of {[*target_names, 'mask']}")
+
+
+def _check_attention(
+    outputs_per_stack: Sequence[Mapping[str, Tensor]], targets: Mapping[str, Tensor]
+) -> None:
+    """Name what a CornerNet without attention lacks."""
+    for index, maps in enumerate(outputs_per_stack):
+        if missing := [name for name in ATTENTION_NAMES if name not in maps]:
+            raise ValueError(f"stack {index} lacks {missing}; expected all of {ATTENTION_NAMES}")
+    names = ["tl_valid", "br_valid", *ATTENTION_NAMES]
+    if missing := [name for name in names if name not in targets]:
+        raise ValueError(f"targets lack {missing}; expected all of {names}")

@@ -9,8 +9,9 @@ from torch import nn
 
 from detectors.cornernet import cornernet_hourglass104
 from detectors.cornernet_nano import CornerNetNano
+from detectors.cornernet_saccade import CornerNetSaccade
 from detectors.cornernet_squeeze import cornernet_squeeze
-from runtime.contract import DecodeParams
+from runtime.contract import ATTENTION_NAMES, DecodeParams
 from runtime.errors import UsageError
 
 # BGR statistics of COCO in [0, 1], from the published CornerNet configurations.
@@ -32,6 +33,8 @@ class DetectorSpec:
         decode: Default decoding parameters.
         mean_bgr: Mean subtracted from pixels in [0, 1].
         std_bgr: Divisor after that.
+        attention_names: Maps beside the six that say where to look closer; detectors that have
+            them are run by ``runtime.saccade``.
     """
 
     build: Callable[[int], nn.Module]
@@ -43,6 +46,7 @@ class DetectorSpec:
     decode: DecodeParams
     mean_bgr: tuple[float, float, float] = COCO_MEAN_BGR
     std_bgr: tuple[float, float, float] = COCO_STD_BGR
+    attention_names: tuple[str, ...] = ()
 
 
 # Decoding of the published networks: the test settings of their released configurations.
@@ -52,6 +56,16 @@ DETECTORS: dict[str, DetectorSpec] = {
     ),
     "cornernet-squeeze": DetectorSpec(
         cornernet_squeeze, "cornernet", 8, (511, 511), 128, 1, DecodeParams(20, 3, 0.5, 100)
+    ),
+    "cornernet-saccade": DetectorSpec(
+        CornerNetSaccade,
+        "cornernet",
+        4,
+        (255, 255),
+        32,
+        1,
+        DecodeParams(12, 3, 0.3, 12, drop_border=True),
+        attention_names=ATTENTION_NAMES,
     ),
     "cornernet-nano": DetectorSpec(
         CornerNetNano, "cornernet", 4, (320, 320), 32, 0, DecodeParams(50, 3, 0.5, 100, "geometric")
@@ -75,7 +89,7 @@ def build_detector(name: str, num_classes: int = 80) -> nn.Module:
 
     ``model(images)`` takes normalised float32 (N, 3, H, W). In evaluation mode it returns a dict of
     raw maps, heatmaps as logits, of the last stack; in training mode a list of such dicts, one per
-    stack.
+    stack. Their keys are ``runtime.contract.MAP_NAMES``, then the spec's ``attention_names``.
 
     Args:
         name: A key of ``DETECTORS``.

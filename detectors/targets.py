@@ -33,6 +33,10 @@ class TargetSpec:
     max_objects: int = 128
     gaussian_iou: float = 0.3
 
+    def build(self, boxes_xyxy: np.ndarray, class_ids: np.ndarray) -> dict[str, np.ndarray]:
+        """Build the targets of one image: see ``build_targets``."""
+        return build_targets(boxes_xyxy, class_ids, self)
+
 
 def build_targets(
     boxes_xyxy: np.ndarray, class_ids: np.ndarray, spec: TargetSpec

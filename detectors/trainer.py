@@ -1,4 +1,4 @@
-"""A network in training: its optimizer, its averaged weights, and what a resumed run needs.
+"""A network in training: one optimizer step, and everything that takes part in it.
 
 Source: CornerNet, arXiv:1808.01244, section 4.1 (Adam, the weighted sum of losses).
 """
@@ -6,154 +6,190 @@ Source: CornerNet, arXiv:1808.01244, section 4.1 (Adam, the weighted sum of loss
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from detectors.checkpoints import load_checkpoint
-from detectors.losses import LossWeights, cornernet_loss
-from detectors.predict import normalise
-from detectors.registry import build_detector, find_spec
-from runtime.atomic_file import replace_when_done
-from runtime.errors import CheckpointError
+from detectors.averaging import WeightAverage
+from detectors.batches import Batch
+from detectors.initial_weights import load_initial_weights
+from detectors.normalise import normalise
+from detectors.objectives import IMAGE, IMAGE_ID, find_objective, loss_weights
+from detectors.processes import OneProcess
+from detectors.registry import DetectorSpec, build_detector, find_spec
+from detectors.schedule import rate_at
+from detectors.train_options import TrainOptions
+from runtime.errors import TrainingError, UsageError
 
-# The learning rate ends at this share of its peak.
-FINAL_RATE = 0.02
-# Averaged weights look back over about 1 / (1 - this) steps.
-AVERAGE_DECAY = 0.9985
-# Gradients longer than this are shortened: a rare crowded batch must not undo an epoch.
-MAX_GRADIENT_NORM = 20.0
-
-
-@dataclass(frozen=True)
-class TrainOptions:
-    """Everything that determines a run; a resumed run must agree with the first.
-
-    Attributes:
-        model: Name in the registry.
-        size_hw: Height and width of the network's input, in pixels.
-        steps: Optimizer steps in all.
-        batch: Images per step.
-        rate: Peak learning rate of Adam.
-        warmup: Steps over which the rate rises.
-        bfloat16: Whether the network runs in bfloat16 (weights and losses stay float32).
-        vertical_flip: Whether images are also turned upside down.
-        zoom_chance: How often an image is zoomed; 0 for the last steps, on images as they are.
-        embedding_weight: Factor of the pull and push losses; the paper's is 0.1.
-        seed: Seed of weights, order and augmentation.
-    """
-
-    model: str
-    size_hw: tuple[int, int]
-    steps: int
-    batch: int
-    rate: float
-    warmup: int
-    bfloat16: bool
-    vertical_flip: bool
-    zoom_chance: float
-    embedding_weight: float
-    seed: int
+GRADIENT = "gradient"
 
 
 class Trainer:
-    """A model with its optimizer and averaged weights.
+    """A network with its optimizer and averaged weights.
 
     Args:
         options: What to train.
         num_classes: Classes of the dataset.
+        processes: Those that train together; this one alone by default.
+        network: Trained instead of the registry's ``options.model``, whose maps and sizes it must
+            have.
+        channels_last: Whether images and weights lie channels-last in memory.
+
+    Attributes:
+        network: The network in training.
+        average: Its averaged weights.
+        step: Optimizer steps done.
+        rate: Learning rate of the last of them.
     """
 
-    def __init__(self, options: TrainOptions, num_classes: int) -> None:
+    def __init__(
+        self,
+        options: TrainOptions,
+        num_classes: int,
+        processes: OneProcess | None = None,
+        network: nn.Module | None = None,
+        channels_last: bool = True,
+    ) -> None:
         torch.manual_seed(options.seed)
         self.options = options
-        self.spec = find_spec(options.model)
-        self.model = build_detector(options.model, num_classes).train()
-        self.model.to(memory_format=torch.channels_last)
-        self.optimizer = torch.optim.Adam(self.model.parameters(), lr=options.rate)
-        self.average = {key: value.clone() for key, value in self.model.state_dict().items()}
-        self.loss_weights = LossWeights(options.embedding_weight, options.embedding_weight)
+        self.spec: DetectorSpec = find_spec(options.model)
+        self.processes = processes or OneProcess(torch.device("cpu"))
+        self.device = self.processes.device
+        check_precision(options, self.device)
+        self._layout = torch.channels_last if channels_last else torch.contiguous_format
+        network = network if network is not None else build_detector(options.model, num_classes)
+        self.network = network.train().to(self.device, memory_format=self._layout)
+        self.optimizer = torch.optim.Adam(self.network.parameters(), lr=options.rate)
+        self.scaler = torch.amp.GradScaler(self.device.type, enabled=options.precision == "float16")
+        self.average = WeightAverage(self.network, options.average_decay)
         self.step = 0
+        self.rate = 0.0
+        self._loss = find_objective(self.spec).loss
+        self._loss_weights = loss_weights(options)
+        self._distributed = self.processes.distribute(self.network)
 
-    def begin_with(self, weights: Path) -> None:
+    def begin_with(self, weights: Path, class_names: tuple[str, ...]) -> str:
         """Start from the weights of another run instead of random ones.
+
+        Returns:
+            What was kept of them, in one line; see ``detectors.initial_weights``.
 
         Raises:
             CheckpointError: If they cannot be read or belong to another model.
         """
-        load_checkpoint(self.model, weights)
-        self.average = {key: value.clone() for key, value in self.model.state_dict().items()}
+        kept = load_initial_weights(self.network, weights, class_names)
+        self.average.network.load_state_dict(self.network.state_dict())
+        return kept
 
-    def train_step(self, batch: dict[str, Tensor]) -> dict[str, float]:
-        """Learn from one batch of ``TrainingSet`` items; returns the losses."""
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.options.rate * rate_at(self.step, self.options)
-        images = normalise(batch.pop("image"), self.spec)
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.options.bfloat16):
-            outputs = self.model(images)
-        losses = cornernet_loss(outputs, batch, self.loss_weights)
-        self.optimizer.zero_grad(set_to_none=True)
-        losses["total"].backward()
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), MAX_GRADIENT_NORM)
-        self.optimizer.step()
-        self.step += 1
-        self._update_average()
-        return {name: float(value.detach()) for name, value in losses.items()}
+    def train_step(self, batches: Iterator[Batch]) -> dict[str, float]:
+        """Learn from the next ``options.accumulate`` micro-batches of every process.
 
-    def _update_average(self) -> None:
-        """Move the averaged weights towards the model; early on they follow faster."""
-        decay = min(AVERAGE_DECAY, (1 + self.step) / (10 + self.step))
-        with torch.no_grad():
-            for key, value in self.model.state_dict().items():
-                if value.is_floating_point():
-                    self.average[key].lerp_(value, 1 - decay)
-                else:
-                    self.average[key].copy_(value)
+        Args:
+            batches: This process's micro-batches, from ``load_batches``.
 
-    def save(self, path: Path) -> None:
-        """Write everything a resumed run needs, atomically."""
-        state = {
-            "options": asdict(self.options),
-            "step": self.step,
-            "model": self.model.state_dict(),
-            "average": self.average,
-            "optimizer": self.optimizer.state_dict(),
-        }
-        with replace_when_done(path) as partial:
-            torch.save(state, partial)
-
-    def restore(self, path: Path) -> None:
-        """Continue from ``path``.
+        Returns:
+            The losses, means over micro-batches and processes, and the gradient's length.
 
         Raises:
-            CheckpointError: If the file is missing or damaged, or belongs to other options.
+            TrainingError: If a loss or the gradient is not finite; the weights did not change.
         """
-        try:
-            state = torch.load(path, weights_only=True)
-        except FileNotFoundError:
-            raise CheckpointError(f"no {path} to resume from; leave --resume away") from None
-        except Exception as error:  # torch raises many kinds for a damaged file
-            raise CheckpointError(f"cannot read {path} ({error}); leave --resume away") from None
-        if not isinstance(state, dict) or "options" not in state:
-            raise CheckpointError(f"{path} is no checkpoint of this command; leave --resume away")
-        wanted = asdict(self.options)
-        differing = sorted(k for k in wanted if state["options"].get(k) != wanted[k])
-        if differing:
-            raise CheckpointError(
-                f"{path} was made with other options ({', '.join(differing)}); "
-                "repeat them, or start in another --out"
-            )
-        self.model.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.average = state["average"]
-        self.step = state["step"]
+        self.rate = self.options.rate * rate_at(self.step, self.options)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.rate
+        self.optimizer.zero_grad(set_to_none=True)
+        records, image_ids = self._gather_gradients(batches)
+        self.scaler.unscale_(self.optimizer)
+        parameters = [p for p in self.network.parameters() if p.grad is not None]
+        norm = nn.utils.get_total_norm([p.grad for p in parameters])
+        means = self._mean_over_processes(records, norm)
+        self._require_finite(means, records, image_ids)
+        if self.options.max_gradient_norm:
+            nn.utils.clip_grads_with_norm_(parameters, self.options.max_gradient_norm, norm)
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        self.step += 1
+        self.average.update(self.step)
+        return means
+
+    def _gather_gradients(
+        self, batches: Iterator[Batch]
+    ) -> tuple[list[dict[str, Tensor]], list[Tensor]]:
+        """Run the micro-batches forwards and backwards; returns their losses and image ids."""
+        records, image_ids = [], []
+        for micro_batch in range(1, self.options.accumulate + 1):
+            batch = {
+                name: value.to(self.device, non_blocking=True)
+                for name, value in next(batches).items()
+            }
+            if micro_batch < self.options.accumulate:
+                with self.processes.without_exchange(self._distributed):
+                    losses = self._forward_backward(batch)
+            else:
+                losses = self._forward_backward(batch)
+            records.append({name: value.detach() for name, value in losses.items()})
+            image_ids.append(batch[IMAGE_ID])
+        return records, image_ids
+
+    def _forward_backward(self, batch: Batch) -> dict[str, Tensor]:
+        """Add the gradients of one micro-batch to those of the step."""
+        images = normalise(batch[IMAGE], self.spec).contiguous(memory_format=self._layout)
+        targets = {key: value for key, value in batch.items() if key not in (IMAGE, IMAGE_ID)}
+        precision: Any = getattr(torch, self.options.precision)
+        with torch.autocast(
+            self.device.type, precision, enabled=self.options.precision != "float32"
+        ):
+            outputs = self._distributed(images)
+        losses = self._loss(outputs, targets, self._loss_weights)
+        self.scaler.scale(losses["total"] / self.options.accumulate).backward()
+        return losses
+
+    def _mean_over_processes(
+        self, records: list[dict[str, Tensor]], norm: Tensor
+    ) -> dict[str, float]:
+        """Return what a step reports; all figures cross from the device at once."""
+        names = list(records[0])
+        table = torch.stack([torch.stack(list(record.values())) for record in records])
+        values = torch.cat([table.mean(0), norm.float().reshape(1)]).tolist()
+        return dict(zip([*names, GRADIENT], self.processes.mean(values), strict=True))
+
+    def _require_finite(
+        self,
+        means: dict[str, float],
+        records: list[dict[str, Tensor]],
+        image_ids: list[Tensor],
+    ) -> None:
+        """Stop before a bad batch reaches the weights."""
+        wrong = [name for name, value in means.items() if not math.isfinite(value)]
+        if self.options.precision == "float16" and wrong == [GRADIENT]:
+            return  # the scaler leaves this step out and takes a smaller factor
+        if not wrong:
+            return
+        own = [
+            int(image_id)
+            for record, ids in zip(records, image_ids, strict=True)
+            if wrong == [GRADIENT] or not all(value.isfinite() for value in record.values())
+            for image_id in ids
+        ]
+        ids = ", ".join(str(image_id) for image_id in sorted(self.processes.gather(own)))
+        losses = [name for name in wrong if name not in (GRADIENT, "total")] or wrong
+        raise TrainingError(
+            f"step {self.step + 1} has no finite {' and '.join(losses)} on the images with id "
+            f"{ids}; expected finite losses; look at these images and their boxes, or take a lower "
+            "--rate"
+        )
 
 
-def rate_at(step: int, options: TrainOptions) -> float:
-    """Return the share of the peak learning rate: a linear rise, then half a cosine down."""
-    if step < options.warmup:
-        return (step + 1) / options.warmup
-    progress = (step - options.warmup) / max(1, options.steps - options.warmup)
-    return FINAL_RATE + (1 - FINAL_RATE) * 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
+def check_precision(options: TrainOptions, device: torch.device) -> None:
+    """Refuse what a device cannot compute in.
+
+    Raises:
+        UsageError: If the precision is float16 without a GPU.
+    """
+    if options.precision == "float16" and device.type != "cuda":
+        raise UsageError(
+            f"--precision float16 needs a GPU, and this run is on {device.type}; expected bfloat16 "
+            "or float32 there; choose one"
+        )

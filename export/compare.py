@@ -131,8 +131,7 @@ def run_torch(contract: ModelContract, source: DetectorSource, frames: np.ndarra
     module = deploy_module(load_detector(source), contract.name)
     with torch.inference_mode():
         values = module(torch.from_numpy(frames))
-    names = (*DETECTION_NAMES, *MAP_NAMES)
-    return {name: value.numpy() for name, value in zip(names, values, strict=True)}
+    return {n: value.numpy() for n, value in zip(module.output_names, values, strict=True)}
 
 
 def run_onnxruntime(model: ModelProto, frames: np.ndarray) -> Arrays:

@@ -44,7 +44,7 @@ def corner_decode_attributes(
         params: How corners become boxes.
         scale_xy: Network pixels per heatmap cell, across and down.
     """
-    return {
+    attributes: dict[str, int | float | str] = {
         "top_k": params.top_k,
         "nms_kernel": params.nms_kernel,
         "ae_threshold": params.ae_threshold,
@@ -55,6 +55,9 @@ def corner_decode_attributes(
         "plugin_version": "1",
         "plugin_namespace": DOMAIN,
     }
+    if params.drop_border:  # the plugin has no such field: see decodes_by_plugin
+        attributes["drop_border"] = 1
+    return attributes
 
 
 def is_corner_decode(node: NodeProto) -> bool:
@@ -144,7 +147,13 @@ def decodes_by_plugin(model: ModelProto, form: DecodeForm) -> bool:
             f"the decoder has top_k {top_k} and nms_kernel {window}; expected at most "
             f"{MOST_PLUGIN_CORNERS} and {LARGEST_PLUGIN_WINDOW} for the plugin; decode by graph"
         )
-    return fits
+    drops_border = bool(attribute(calls[0], "drop_border", 0))
+    if drops_border and form is DecodeForm.PLUGIN:
+        raise ExportError(
+            "the decoder drops boxes at the border; expected one that keeps them for the plugin; "
+            "decode by graph"
+        )
+    return fits and not drops_border
 
 
 def _drop_body(model: ModelProto) -> ModelProto:

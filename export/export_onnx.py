@@ -38,7 +38,7 @@ _HALVES = {half.name: half for half in (FP16, BF16)}
 
 
 class GraphOutputs(enum.Enum):
-    """The tensors that an exported graph gives."""
+    """The tensors that an exported graph gives, beside attention maps where there are some."""
 
     DETECTIONS = DETECTION_NAMES
     RAW_MAPS = MAP_NAMES
@@ -121,8 +121,9 @@ def export_onnx(request: ExportRequest, out: Path) -> ModelContract:
 
 def export_detector(detector: LoadedDetector, request: ExportRequest) -> ModelProto:
     """Return a loaded detector as an ONNX model."""
-    model = export_module(deploy_module(detector, request.source.name), request.size_hw)
-    keep_outputs(model, request.outputs.value)
+    module = deploy_module(detector, request.source.name)
+    model = export_module(module, request.size_hw)
+    keep_outputs(model, (*request.outputs.value, *module.attention.names))
     if request.precision not in _HALVES:
         return model
     return convert_to_fp16(model) if request.precision == "fp16" else convert_to_bf16(model)
@@ -132,7 +133,7 @@ def deploy_module(detector: LoadedDetector, name: str) -> DeployModule:
     """Wrap a loaded detector with the normalisation and decoding of its registry entry."""
     spec = find_spec(name)
     normalisation = Normalisation(spec.mean_bgr, spec.std_bgr)
-    module = DeployModule(detector.network, normalisation, spec.decode)
+    module = DeployModule(detector.network, normalisation, spec.decode, spec.attention_names)
     module.eval()
     return module
 

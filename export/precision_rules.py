@@ -25,6 +25,8 @@ _CONVOLUTIONS_KEY = "cornerrt.float_convolutions"
 _JOINING_CASTS = ("/half/Cast", "/float/Cast")
 # Operators that compare scores in the decoder.
 _PEAK_OPERATORS = ("Sigmoid", "MaxPool", "Equal", "Where")
+# Modules of the wrapper whose scores are compared, there or by whoever reads them.
+_PEAK_MODULES = ("decode", "attention")
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,7 @@ def _is_corner_decode(_: Surroundings, node: NodeProto) -> bool:
 
 
 def _is_peak_test(_: Surroundings, node: NodeProto) -> bool:
-    return _root(node) == "decode" and node.op_type in _PEAK_OPERATORS
+    return _root(node) in _PEAK_MODULES and node.op_type in _PEAK_OPERATORS
 
 
 def _is_decoding(_: Surroundings, node: NodeProto) -> bool:

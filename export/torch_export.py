@@ -20,7 +20,7 @@ from export.functions import (
 from export.onnx_graph import OPSET
 from export.surgery import finish
 from export.wrapper import BATCH, DeployModule
-from runtime.contract import DETECTION_NAMES, INPUT_NAME, MAP_NAMES
+from runtime.contract import INPUT_NAME
 from runtime.errors import ExportError
 
 # The wrapper's attribute that holds the detector: its modules lose this prefix in node names.
@@ -36,8 +36,8 @@ def export_module(module: DeployModule, size_hw: tuple[int, int]) -> ModelProto:
 
     Returns:
         A model with named nodes, folded normalisation and the function bodies of ``CornerPool`` and
-        ``CornerDecode``. Its outputs are the detections and the six raw maps; ``keep_outputs``
-        chooses among them.
+        ``CornerDecode``. Its outputs are the detections, the six raw maps, and attention maps where
+        the detector has some; ``keep_outputs`` chooses among them.
 
     Raises:
         ExportError: If torch cannot trace or translate the module.
@@ -54,7 +54,7 @@ def export_module(module: DeployModule, size_hw: tuple[int, int]) -> ModelProto:
                 dynamo=True,
                 opset_version=OPSET,
                 input_names=[INPUT_NAME],
-                output_names=[*DETECTION_NAMES, *MAP_NAMES],
+                output_names=list(module.output_names),
                 dynamic_shapes=({0: torch.export.Dim(BATCH)},),
                 custom_translation_table={
                     torch.ops.cornerrt.corner_pool.default: _translate_corner_pool

@@ -26,7 +26,7 @@ from export.export_onnx import add_source_arguments, deploy_module
 from runtime.backend_base import Backend
 from runtime.backends import load_backend
 from runtime.command_line import CommandParser, positive
-from runtime.contract import DETECTION_NAMES, MAP_NAMES, read_contract
+from runtime.contract import read_contract
 from runtime.errors import BackendError, UsageError, run_command
 from runtime.image_batches import ImageBatches, find_images
 
@@ -93,7 +93,7 @@ class TorchReference:
         """Return detections and raw maps of a uint8 (N, H, W, 3) batch, by name."""
         with torch.inference_mode():
             values = self._module(torch.from_numpy(batch))
-        names = (*DETECTION_NAMES, *MAP_NAMES)
+        names = self._module.output_names
         return {name: value.numpy() for name, value in zip(names, values, strict=True)}
 
 

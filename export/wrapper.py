@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from detectors.decode import decode_corners
-from runtime.contract import MAP_NAMES, DecodeParams
+from detectors.decode import decode_as
+from runtime.contract import DETECTION_NAMES, MAP_NAMES, DecodeParams
 
 BATCH = "N"
 
@@ -54,26 +54,38 @@ class DeployModule(nn.Module):  # type: ignore[misc]
         detector: Takes normalised images, returns a dict of raw maps.
         normalisation: What the detector was trained with.
         decode: How corners become boxes.
+        attention_names: Maps of the detector that say where to look closer.
+
+    Attributes:
+        output_names: What ``forward`` returns, in order.
     """
 
     def __init__(
-        self, detector: nn.Module, normalisation: Normalisation, decode: DecodeParams
+        self,
+        detector: nn.Module,
+        normalisation: Normalisation,
+        decode: DecodeParams,
+        attention_names: tuple[str, ...] = (),
     ) -> None:
         super().__init__()
         self.normalise = NormaliseFrames(normalisation)
         self.detector = detector
         self.decode = DecodeMaps(decode)
+        self.attention = AttentionScores(attention_names)
+        self.output_names = (*DETECTION_NAMES, *MAP_NAMES, *attention_names)
 
     def forward(self, frames: Tensor) -> tuple[Tensor, ...]:
         """Map uint8 (N, H, W, 3) to detections and the maps they came from.
 
         Returns:
             What ``DecodeMaps.forward`` returns, then the raw maps in the order of ``MAP_NAMES``:
-            the exporter keeps either group as the graph's outputs.
+            the exporter keeps either group as the graph's outputs. Last, and always kept, the
+            attention maps in [0, 1].
         """
         height, width = frames.shape[1:3]
         maps = self.detector(self.normalise(frames))
-        return *self.decode(maps, height, width), *(maps[name] for name in MAP_NAMES)
+        raw = (maps[name] for name in MAP_NAMES)
+        return *self.decode(maps, height, width), *raw, *self.attention(maps)
 
 
 class DecodeMaps(nn.Module):  # type: ignore[misc]
@@ -98,18 +110,26 @@ class DecodeMaps(nn.Module):  # type: ignore[misc]
             float32 (N, D), -1 where a row is empty; ``class_ids`` int32 (N, D);
             ``corner_scores`` float32 (N, D, 2) of the top-left and the bottom-right corner.
         """
-        params = self.params
-        rows = decode_corners(
-            maps,
-            params.top_k,
-            params.nms_kernel,
-            params.ae_threshold,
-            params.num_dets,
-            pair_score=params.pair_score,
-        )
+        rows = decode_as(maps, self.params)
         # Not the stride: 511 pixels become 128 cells, and the published boxes are scaled by
         # exactly 511 / 128.
         cells_high, cells_wide = maps["tl_heat"].shape[2:]
         scale_y, scale_x = height_px / cells_high, width_px / cells_wide
         scale = rows.new_tensor([scale_x, scale_y, scale_x, scale_y])
         return rows[..., :4] * scale, rows[..., 4], rows[..., 7].int(), rows[..., 5:7]
+
+
+class AttentionScores(nn.Module):  # type: ignore[misc]
+    """Attention logits to scores; a module of its own, so that its nodes stay single precision.
+
+    Args:
+        names: Of the maps, in the order of the result.
+    """
+
+    def __init__(self, names: tuple[str, ...]) -> None:
+        super().__init__()
+        self.names = names
+
+    def forward(self, maps: dict[str, Tensor]) -> list[Tensor]:
+        """Map logits (N, 1, h, w) to float32 scores in [0, 1] of the same shape."""
+        return [maps[name].float().sigmoid() for name in self.names]

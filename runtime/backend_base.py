@@ -121,6 +121,12 @@ class Backend(abc.ABC):
         """Release the artifact; may be called again."""
         self._close()
 
+    @property
+    def largest_batch(self) -> int | None:
+        """The most frames that one ``infer`` takes; None for as many as memory holds."""
+        count = self.contract.inputs[0].shape[0]
+        return count if isinstance(count, int) else None
+
     def _checked(self, run: Callable[[], Outputs]) -> Outputs:
         """Run, take the time, and compare the outputs with the contract."""
         started = time.perf_counter_ns()

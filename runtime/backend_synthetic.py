@@ -8,7 +8,13 @@ from pathlib import Path
 import numpy as np
 
 from runtime.backend_base import Backend, Outputs
-from runtime.contract import DecodeParams, ModelContract, TensorSpec, read_contract
+from runtime.contract import (
+    ATTENTION_NAMES,
+    DecodeParams,
+    ModelContract,
+    TensorSpec,
+    read_contract,
+)
 
 NUM_BOXES = 4
 PERIOD_FRAMES = 60  # frames until a box has wandered once across the picture
@@ -71,7 +77,12 @@ class SyntheticBackend(Backend):
         class_ids = np.zeros((count, slots), np.int32)
         class_ids[:, :used] = number % len(self.contract.class_names)
         corner_scores = np.repeat(scores[:, :, None], 2, axis=2)
-        return {
+        unseen = {
+            spec.name: np.zeros((count, *map(int, spec.shape[1:])), np.float32)
+            for spec in self.contract.outputs
+            if spec.name in ATTENTION_NAMES
+        }
+        return unseen | {
             "boxes": boxes,
             "scores": scores,
             "class_ids": class_ids,

@@ -64,6 +64,12 @@ class TensorRTBackend(Backend):
         other._open_on(self._engine)
         return other
 
+    @property
+    def largest_batch(self) -> int | None:
+        """The most frames that the open engine was built for."""
+        name = self.contract.inputs[0].name
+        return None if self._engine is None else self._engine.largest_shape(name)[0]
+
     def _open(self, artifact: Path) -> None:
         with self._device.current():
             engine = Engine(self._trt, artifact, self.contract, self._device)

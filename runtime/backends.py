@@ -86,6 +86,8 @@ def available_cores() -> int:
 def open_backend(artifact: Path, name: str = "auto", threads: int = 0) -> Backend:
     """Open an artifact in the first backend that can run it, or in the one asked for.
 
+    A model with attention maps looks twice at every picture: see ``runtime.backend_saccade``.
+
     Args:
         artifact: The model file; its contract lies beside it.
         name: One of ``BACKEND_NAMES``.
@@ -97,8 +99,12 @@ def open_backend(artifact: Path, name: str = "auto", threads: int = 0) -> Backen
         ArtifactError: If the artifact is missing or cannot be loaded.
         ContractError: If its contract is missing, malformed or of another file.
     """
-    target = read_contract(artifact, verify=False).target
-    backend = load_backend(name, target, threads or available_cores())
+    contract = read_contract(artifact, verify=False)
+    backend = load_backend(name, contract.target, threads or available_cores())
+    if contract.has_attention:
+        from runtime.backend_saccade import SaccadeBackend
+
+        backend = SaccadeBackend(backend)
     backend.open(artifact)
     return backend
 

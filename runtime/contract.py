@@ -28,6 +28,9 @@ DETECTION_NAMES = ("boxes", "scores", "class_ids", "corner_scores")
 # What the network predicts, top-left and bottom-right: class heatmap logits, embedding ("tag"),
 # offset (x, y) in cells.
 MAP_NAMES = ("tl_heat", "br_heat", "tl_tag", "br_tag", "tl_off", "br_off")
+# What CornerNet-Saccade gives beside the detections: float32 (N, 1, h, w) in [0, 1], whether the
+# middle of a large, medium or small object lies in a cell, at strides 16, 8 and 4.
+ATTENTION_NAMES = ("att0", "att1", "att2")
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,8 @@ class DecodeParams:
         num_dets: Rows of the result.
         pair_score: "mean" of the two corners' scores, as published, or "geometric": their
             geometric mean, with which a strong corner beside background scores near 0, not 0.5.
+        drop_border: Refuse boxes with a corner in the outermost row or column of cells: on a crop
+            they are objects that its border cuts off (CornerNet-Saccade). No key in JSON means no.
 
     Raises:
         ContractError: On creation, if ``pair_score`` is neither.
@@ -60,6 +65,7 @@ class DecodeParams:
     ae_threshold: float
     num_dets: int
     pair_score: str = "mean"
+    drop_border: bool = False
 
     def __post_init__(self) -> None:
         """Check the one value that is a name."""
@@ -132,6 +138,11 @@ class ModelContract:
             raise ContractError(
                 f"size_hw is {self.size_hw} and stride_px {self.stride_px}; expected positive"
             )
+
+    @property
+    def has_attention(self) -> bool:
+        """Whether the artifact tells where to look closer: it is run by ``runtime.saccade``."""
+        return set(ATTENTION_NAMES) <= {spec.name for spec in self.outputs}
 
     def with_step(self, step: ProvenanceStep, **changes: Any) -> ModelContract:
         """Return a copy with ``changes`` applied and ``step`` added to the provenance."""
@@ -227,14 +238,15 @@ def _parse(kind: Any, value: Any, where: str) -> Any:
 def _parse_dataclass(kind: Any, value: Any, where: str) -> Any:
     """Build a dataclass from a JSON object whose keys must be its fields.
 
-    Only a section, a field that is another dataclass or None, may be absent.
+    Only a section (a field that is another dataclass or None) and a switch that is off by default
+    may be absent: older contracts lack those that came later.
     """
     if not isinstance(value, dict):
         raise ContractError(f"{where} is {value!r}; expected an object")
     hints = typing.get_type_hints(kind)
     if unknown := sorted(set(value) - set(hints)):
         raise ContractError(f"{where} has unknown key {unknown[0]!r}; expected {sorted(hints)}")
-    sections = {f.name for f in dataclasses.fields(kind) if f.default is None}
-    if missing := sorted(set(hints) - sections - set(value)):
+    optional = {f.name for f in dataclasses.fields(kind) if f.default is None or f.default is False}
+    if missing := sorted(set(hints) - optional - set(value)):
         raise ContractError(f"{where} lacks key {missing[0]!r}; build again: make engine")
     return kind(**{k: _parse(hints[k], v, f"{where}:{k}") for k, v in value.items()})

@@ -33,6 +33,10 @@ class DatasetError(CornerRTError):
     """Images or annotations are missing or malformed."""
 
 
+class TrainingError(CornerRTError):
+    """A training run cannot go on: its losses are no numbers any more."""
+
+
 class SourceError(CornerRTError):
     """A camera, video or folder of images cannot be opened, or stopped delivering."""
 

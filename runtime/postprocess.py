@@ -70,13 +70,22 @@ def detections_from_raw(
     rows = np.column_stack([boxes, scores[wanted]])
     class_ids = outputs["class_ids"][0][wanted]
     real = (rows[:, 2] > rows[:, 0]) & (rows[:, 3] > rows[:, 1])
-    return _best(_suppress_per_class(rows[real], class_ids[real], options), options)
+    return suppress_detections(rows[real], class_ids[real], options)
 
 
-def _suppress_per_class(
+def suppress_detections(
     rows: np.ndarray, class_ids: np.ndarray, options: PostprocessOptions
 ) -> Detections:
-    """Run soft-NMS within each class; ``rows`` float32 (N, 5) is x1 y1 x2 y2 score."""
+    """Run soft-NMS within each class and keep the best of what remains.
+
+    Args:
+        rows: float32 (N, 5), x1 y1 x2 y2 score; not modified.
+        class_ids: int32 (N,).
+        options: How to suppress, and how many to keep.
+
+    Returns:
+        At most ``options.max_detections``, best first.
+    """
     kept, kept_ids = [np.zeros((0, 5), np.float32)], [np.zeros(0, np.int32)]
     for class_id in np.unique(class_ids):
         kept.append(
@@ -90,10 +99,6 @@ def _suppress_per_class(
         )
         kept_ids.append(np.full(len(kept[-1]), class_id, np.int32))
     survivors = np.concatenate(kept)
-    return Detections(survivors[:, :4], survivors[:, 4], np.concatenate(kept_ids))
-
-
-def _best(found: Detections, options: PostprocessOptions) -> Detections:
-    """Return the highest scores first, at most as many as asked for."""
-    order = np.argsort(-found.scores, kind="stable")[: options.max_detections]
-    return Detections(found.boxes_xyxy[order], found.scores[order], found.class_ids[order])
+    order = np.argsort(-survivors[:, 4], kind="stable")[: options.max_detections]
+    best = survivors[order]
+    return Detections(best[:, :4], best[:, 4], np.concatenate(kept_ids)[order])

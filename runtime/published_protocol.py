@@ -18,11 +18,31 @@ from runtime.suppression import NmsMethod, soft_nms, soft_nms_merge
 NUM_CLASSES = 80
 MAX_PER_IMAGE = 100
 MERGE_EXPONENT = 10.0  # of the published multi-scale configuration
+SIZE_DIVISOR, SIZE_REMAINDER = 128, 1  # of the published CornerNets: sizes end in seven one-bits
+
+
+@dataclass(frozen=True)
+class PublishedSuppression:
+    """How overlapping boxes of one class are suppressed; the defaults are those of the release.
+
+    Attributes:
+        method: How scores fall.
+        iou_threshold: Overlap above which hard and linear suppression act.
+        sigma: Width of the Gaussian.
+        score_threshold: An overlapping box whose score falls below this is discarded.
+        merge: Whether suppressed boxes pull the others, as in the published multi-scale test.
+    """
+
+    method: NmsMethod = NmsMethod.GAUSSIAN
+    iou_threshold: float = 0.5
+    sigma: float = 0.5
+    score_threshold: float = 0.001
+    merge: bool = False
 
 
 @dataclass(frozen=True)
 class PaddedImage:
-    """An image scaled, then padded with black to sizes that end in seven one-bits (``| 127``).
+    """An image scaled, then padded with black to a size that the network takes.
 
     Attributes:
         image: uint8 (H, W, 3), BGR, the network's input before normalisation.
@@ -42,8 +62,15 @@ class PaddedImage:
         return (height + 1) // stride_px, (width + 1) // stride_px
 
 
-def pad_image(image: np.ndarray, scale: float = 1.0) -> PaddedImage:
-    """Scale an image and centre it on a canvas that the published networks accept.
+def pad_image(
+    image: np.ndarray,
+    scale: float = 1.0,
+    divisor: int = SIZE_DIVISOR,
+    remainder: int = SIZE_REMAINDER,
+) -> PaddedImage:
+    """Scale an image and centre it on the smallest canvas that the network accepts.
+
+    With the defaults sizes become ``size | 127``, as in the published code.
 
     Where the scaled size already fits and is odd, the last row or column is lost: the published
     code cuts half the size to either side of the centre.
@@ -51,10 +78,13 @@ def pad_image(image: np.ndarray, scale: float = 1.0) -> PaddedImage:
     Args:
         image: uint8 (H, W, 3), BGR; not modified.
         scale: Factor of the test scale.
+        divisor: Canvas sides plus ``remainder`` are divisible by this.
+        remainder: 1 for the published CornerNets.
     """
-    height, width = int(image.shape[0] * scale), int(image.shape[1] * scale)
+    height, width = (max(1, int(side * scale)) for side in image.shape[:2])
     resized = cv2.resize(image, (width, height))
-    canvas = np.zeros((height | 127, width | 127, 3), np.uint8)
+    sides = (-(-(side + remainder) // divisor) * divisor - remainder for side in (height, width))
+    canvas = np.zeros((*sides, 3), np.uint8)
     rows, top = _centred(height, canvas.shape[0])
     columns, left = _centred(width, canvas.shape[1])
     canvas[top : top + rows, left : left + columns] = resized[:rows, :columns]
@@ -104,14 +134,19 @@ def boxes_to_image(detections: np.ndarray, padded: PaddedImage, stride_px: int) 
     return moved
 
 
-def final_detections(per_scale: Sequence[np.ndarray], merge: bool) -> list[np.ndarray]:
+def final_detections(
+    per_scale: Sequence[np.ndarray],
+    suppression: PublishedSuppression,
+    num_classes: int = NUM_CLASSES,
+) -> list[np.ndarray]:
     """Suppress per class over all scales, then keep the best hundred (and their ties).
 
     The leftovers of soft-NMS are kept too, as in the published code.
 
     Args:
         per_scale: For each test scale float32 (N, 8), boxes in pixels of the original image.
-        merge: Whether suppressed boxes pull the others, as in the published multi-scale test.
+        suppression: How overlapping boxes are suppressed.
+        num_classes: Classes of the network.
 
     Returns:
         Per class float32 (K, 5), rows x1 y1 x2 y2 score.
@@ -119,12 +154,18 @@ def final_detections(per_scale: Sequence[np.ndarray], merge: bool) -> list[np.nd
     rows = np.concatenate(list(per_scale))
     rows = rows[rows[:, 4] > -1]
     per_class = []
-    for class_id in range(NUM_CLASSES):
+    how = (
+        suppression.method,
+        suppression.iou_threshold,
+        suppression.sigma,
+        suppression.score_threshold,
+    )
+    for class_id in range(num_classes):
         boxes = np.ascontiguousarray(rows[rows[:, 7] == class_id, :7], np.float32)
-        if merge:
-            soft_nms_merge(boxes, NmsMethod.GAUSSIAN, weight_exponent=MERGE_EXPONENT)
+        if suppression.merge:
+            soft_nms_merge(boxes, *how, weight_exponent=MERGE_EXPONENT)
         else:
-            soft_nms(boxes, NmsMethod.GAUSSIAN)
+            soft_nms(boxes, *how)
         per_class.append(boxes[:, :5])
     scores = np.concatenate([boxes[:, 4] for boxes in per_class])
     if len(scores) <= MAX_PER_IMAGE:

@@ -32,6 +32,7 @@ from runtime.frames import FrameResult
 from runtime.options import BUILD_FOLDER, StreamOptions, parse_options
 from runtime.pipeline import Pipeline, StreamSummary
 from runtime.postprocess import PostprocessOptions
+from runtime.saccade import with_published_sigma
 from runtime.sinks import JsonlSink, Sink, VideoSink, WindowSink
 from runtime.sources import Source
 from runtime.stream_report import StatusLine, summary_json, summary_text
@@ -100,6 +101,8 @@ def stream(options: StreamOptions, source: Source, backend: Backend) -> StreamSu
         status = StatusLine()
         cleanup.callback(status.close)
         postprocess = PostprocessOptions(options.score)
+        if backend.contract.has_attention:
+            postprocess = with_published_sigma(postprocess)
         pipeline = Pipeline(source, backend, sinks, postprocess, options.max_frames)
 
         def on_frame(result: FrameResult) -> None:

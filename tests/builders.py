@@ -10,7 +10,13 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from runtime.contract import DecodeParams, ModelContract, TensorSpec, write_contract
+from runtime.contract import (
+    ATTENTION_NAMES,
+    DecodeParams,
+    ModelContract,
+    TensorSpec,
+    write_contract,
+)
 from runtime.opencv_log import silence_opencv
 
 TINY_SIZE_HW = (64, 64)
@@ -87,6 +93,29 @@ def write_tiny_artifact(path: Path, **changes: object) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     onnx.save(tiny_model(), path)
     write_contract(dataclasses.replace(TINY_CONTRACT, **changes), path)  # type: ignore[arg-type]
+    return path
+
+
+def write_tiny_saccade(path: Path, attention: float = 0.0) -> Path:
+    """Write the tiny model with attention maps, whose middle cells hold ``attention``."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    model, specs = tiny_model(), []
+    for name, side in zip(ATTENTION_NAMES, (4, 8, 16), strict=True):
+        scores = np.zeros((1, 1, side, side), np.float32)
+        scores[0, 0, side // 2, side // 2] = attention
+        specs.append(TensorSpec(name, "float32", ("N", 1, side, side)))
+        model.graph.initializer.append(numpy_helper.from_array(scores, f"{name}/scores"))
+        model.graph.node.append(
+            helper.make_node("Unsqueeze", ["zero_block", "last"], [f"{name}/zeros"])
+        )
+        model.graph.node.append(
+            helper.make_node("Add", [f"{name}/zeros", f"{name}/scores"], [name])
+        )
+        model.graph.output.append(_value_info(specs[-1]))
+    model.graph.initializer.append(numpy_helper.from_array(np.int64([3]), "last"))
+    onnx.save(model, path)
+    outputs = (*TINY_CONTRACT.outputs, *specs)
+    write_contract(dataclasses.replace(TINY_CONTRACT, outputs=outputs), path)
     return path
 
 

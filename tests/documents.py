@@ -26,6 +26,7 @@ MACHINE_PATH = re.compile(r"(?<![\w.~/-])/(?:root|work|tmp|home|opt|mnt|Users)\b
 # Strings with less fixed text than this would explain nearly any message.
 SHORTEST_MESSAGE = 20
 EXPLAINED_SHARE = 0.8
+ASSIGNMENT = re.compile(r"(\w+)=(\S+)(?: +#.*)?")
 SEPARATORS = frozenset({"|", "||", "&", "&&", ";", ">", ">>", "<"})
 
 
@@ -33,7 +34,19 @@ def fenced_commands(text: str) -> list[str]:
     """Return the command lines of all shell blocks, continued lines joined."""
     blocks = [body for _, language, body in FENCE.findall(text) if language in SHELL]
     lines = "\n".join(blocks).replace("\\\n", " ").splitlines()
-    return [line.strip() for line in lines if line.strip() and not line.strip().startswith("#")]
+    commands = [line.strip() for line in lines]
+    return expand_variables([line for line in commands if line and not line.startswith("#")])
+
+
+def expand_variables(lines: list[str]) -> list[str]:
+    """Return command lines with the page's own variables, set on lines of their own, filled in."""
+    values: dict[str, str] = {}
+    expanded = []
+    for line in lines:
+        if match := ASSIGNMENT.fullmatch(line):
+            values[match[1]] = match[2]
+        expanded.append(re.sub(r"\$(\w+)", lambda found: values.get(found[1], found[0]), line))
+    return expanded
 
 
 def inline_commands(text: str) -> list[str]:

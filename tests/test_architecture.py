@@ -12,7 +12,10 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 # Each package may import itself and those before it.
 ORDER = ("plugins", "runtime", "detectors", "export", "calibration", "benchmarks")
-NEVER_IN_RUNTIME = frozenset({"torch", "onnx", "onnxscript", "safetensors", "pycocotools", "tqdm"})
+NEVER_IN_RUNTIME = frozenset(
+    {"accelerate", "faster_coco_eval", "matplotlib", "onnx", "onnxscript", "pycocotools"}
+    | {"safetensors", "tensorboard", "torch", "tqdm"}
+)
 # Libraries that a device may lack, and the one file of runtime/ that may import each at its top.
 ONLY_IN = {
     "onnxruntime": {"runtime/backend_onnxruntime.py"},
@@ -27,8 +30,9 @@ NEEDS_LIBRARY = frozenset(
     | {"runtime.tensorrt_engine", "runtime.tensorrt_session", "runtime.upload_ring"}
 )
 DEPENDENCIES = frozenset(
-    {"cv2", "numpy", "onnx", "onnxruntime", "onnxscript", "pycocotools", "pycuda", "pytest"}
-    | {"safetensors", "tensorrt", "torch", "tqdm"}
+    {"accelerate", "cv2", "faster_coco_eval", "matplotlib", "numpy", "onnx", "onnxruntime"}
+    | {"onnxscript", "pycocotools", "pycuda", "pytest", "safetensors", "tensorboard", "tensorrt"}
+    | {"torch", "tqdm"}
 )
 
 Import = tuple[str, int, bool]  # module, line, whether at the top of the file

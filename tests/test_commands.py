@@ -10,6 +10,7 @@ import pytest
 COMMANDS = (
     "calibration.calibrate",
     "detectors.evaluate",
+    "detectors.explain",
     "detectors.shapes",
     "detectors.train",
     "export.build_engine",

@@ -6,9 +6,12 @@ import os
 import re
 import shutil
 import subprocess
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
+
+from detectors.train import build_parser, options_from
 
 ROOT = Path(__file__).resolve().parents[1]
 STAND_IN = """#!/bin/sh
@@ -175,9 +178,52 @@ def test_published_models_get_their_own_size(sandbox):
     assert "--model cornernet-squeeze --size 511 511 --weights s.pkl" in sandbox.calls[0]
 
 
+def test_evaluation_builds_the_engine_and_writes_its_figures(sandbox):
+    called = sandbox.make("evaluate", "PRECISION=fp32")
+    assert called[-2:] == ["export.build_engine", "detectors.evaluate"]
+    assert "detectors.shapes" in called
+    call = sandbox.calls[-1]
+    assert "--data build/shapes/val --artifact build/cornernet-nano-320x320-fp32." in call
+    assert call.endswith("--json build/cornernet-nano-320x320-fp32.evaluation.json")
+
+
+def test_evaluation_takes_other_images_and_options(sandbox):
+    called = sandbox.make("evaluate", "PRECISION=fp32", "VAL=my/val", "EVALUATE=--flip --per-class")
+    assert "detectors.shapes" not in called
+    assert "--data my/val " in sandbox.calls[-1]
+    assert sandbox.calls[-1].endswith(".evaluation.json --flip --per-class")
+
+
 def test_a_failing_step_stops_the_chain(sandbox):
     called = sandbox.make("engine", FAIL_AT="calibration.calibrate")
     assert sandbox.status != 0 and "export.build_engine" not in called
+
+
+def test_the_shipped_weights_are_trained_in_runs_that_each_begin_with_the_one_before(sandbox):
+    modules = sandbox.make("train")
+    runs = [call for call in sandbox.calls if "detectors.train " in call]
+    assert sandbox.status == 0 and modules.count("detectors.train") == len(runs) > 1
+    parser = build_parser()
+    options = [options_from(parser.parse_args(run.split()[2:])) for run in runs]
+    assert all(option.vertical_flip and option.batch == 8 for option in options)
+    for before, after in pairwise(runs):
+        out = before.split("--out ")[1].split()[0]
+        assert f"--init {out}/cornernet-nano.safetensors" in after
+
+
+def test_images_of_ones_own_are_trained_on_and_a_stopped_run_goes_on(sandbox):
+    own = ("train", "DATA=mine", "MODEL=cornernet-squeeze", "TRAIN=--recipe published")
+    assert sandbox.make(*own) == ["detectors.train"]
+    assert sandbox.calls[0].endswith(
+        "--model cornernet-squeeze --data mine --out build/train-cornernet-squeeze-own "
+        "--recipe published"
+    )
+    folder = sandbox.folder / "build" / "train-cornernet-squeeze-own"
+    folder.unlink()  # the stand-in makes a file of it
+    folder.mkdir()
+    (folder / "last.pt").touch()
+    sandbox.make(*own, "RESUME=1")
+    assert sandbox.calls[0].endswith("--recipe published --resume")
 
 
 def test_help_lists_every_public_target_with_one_line():

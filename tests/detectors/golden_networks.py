@@ -38,10 +38,15 @@ def predict(model: nn.Module, size: int) -> dict[str, np.ndarray]:
     return {name: value.numpy() for name, value in maps.items()}
 
 
-def assert_maps_golden(maps: Mapping[str, np.ndarray], network: str, size: int) -> None:
-    """Compare the six maps with what the golden file has: full maps, a part, or samples."""
+def assert_maps_golden(
+    maps: Mapping[str, np.ndarray],
+    network: str,
+    size: int,
+    names: tuple[str, ...] = MAP_NAMES,
+) -> None:
+    """Compare a network's maps with what the golden file has: full maps, a part, or samples."""
     golden = np.load(GOLDEN / f"net_{network}.npz")
-    assert tuple(maps) == MAP_NAMES
+    assert tuple(maps) == names
     for name, got in maps.items():
         key = f"in{size}/{name}"
         assert got.shape == tuple(golden[f"{key}_shape"]), name

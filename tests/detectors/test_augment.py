@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from detectors.augment import AugmentSpec, augment
+from detectors.augment import AugmentSpec, ZoomAugment, augment
 
 STILL = AugmentSpec((64, 64), zoom_chance=0.0, light=0.0)
 
@@ -55,6 +55,17 @@ def test_the_same_seed_gives_the_same_result():
     spec = AugmentSpec((64, 64))
     first, again = (augment(np.random.default_rng(5), image, boxes, spec) for _ in range(2))
     assert (first[0] == again[0]).all() and (first[1] == again[1]).all()
+
+
+def test_the_callable_changes_an_image_as_the_function_does():
+    image, boxes = picture()
+    spec = AugmentSpec((48, 64))
+    results = (
+        ZoomAugment(spec)(np.random.default_rng(5), image, boxes),
+        augment(np.random.default_rng(5), image, boxes, spec),
+    )
+    for got, expected in zip(*results, strict=True):
+        np.testing.assert_array_equal(got, expected, strict=True)
 
 
 def test_boxes_that_leave_the_picture_are_dropped():

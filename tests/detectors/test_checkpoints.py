@@ -228,7 +228,11 @@ def test_weights_of_no_known_model(nano, tmp_path, strict):
 
 @pytest.mark.parametrize(
     ("golden", "name"),
-    [("squeeze", "cornernet-squeeze"), ("cornernet", "cornernet-hourglass104")],
+    [
+        ("squeeze", "cornernet-squeeze"),
+        ("saccade", "cornernet-saccade"),
+        ("cornernet", "cornernet-hourglass104"),
+    ],
 )
 def test_weights_of_another_model_are_named(nano, tmp_path, golden, name):
     path = tmp_path / "other.pkl"
@@ -374,7 +378,8 @@ def test_damaged_metadata(nano, saved):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ({"epoch": 3, "state_dict": {}}, "holds 'epoch' of type int; expected only tensors"),
+        ({"epoch": 3, "state": {}}, "holds 'epoch' of type int; expected only tensors"),
+        ({"epoch": 3, "state_dict": {}}, "holds nothing; expected tensors by name"),
         ([torch.ones(1)], "holds a list; expected tensors by name"),
         ({}, "holds nothing; expected tensors by name"),
         ({1: torch.ones(1)}, "holds 1 of type Tensor; expected only tensors by name"),

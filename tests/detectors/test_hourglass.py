@@ -26,20 +26,23 @@ def identity_block(in_channels: int, out_channels: int, stride: int) -> nn.Modul
 def test_every_level_adds_what_stayed_above(levels):
     spec = HourglassSpec((1,) * (levels + 1), (1,) * (levels + 1), identity_block, nearest_upsample)
     x = torch.full((1, 1, 8, 16), 3.0)
-    assert torch.equal(Hourglass(spec)(x), (levels + 1) * x)
+    maps = Hourglass(spec)(x)
+    assert [m.shape[2:] for m in maps] == [(8 >> k, 16 >> k) for k in reversed(range(levels))]
+    assert all(torch.equal(m, torch.full_like(m, 3.0 * (k + 2))) for k, m in enumerate(maps))
 
 
 def test_upper_path_keeps_detail_that_the_lower_path_loses():
     spec = HourglassSpec((1, 1), (1, 1), identity_block, nearest_upsample)
     x = torch.tensor([[1.0, 2.0], [3.0, 4.0]]).view(1, 1, 2, 2)
-    assert Hourglass(spec)(x).flatten().tolist() == [5, 6, 7, 8]
+    assert Hourglass(spec)(x)[-1].flatten().tolist() == [5, 6, 7, 8]
 
 
 @pytest.mark.parametrize("block", [Residual, Fire])
 @pytest.mark.parametrize("upsample", [nearest_upsample, learned_upsample])
 def test_hourglass_keeps_the_shape(block, upsample):
     spec = HourglassSpec((4, 6, 8), (1, 2, 3), block, upsample)
-    assert Hourglass(spec)(torch.randn(1, 4, 8, 4)).shape == (1, 4, 8, 4)
+    maps = Hourglass(spec)(torch.randn(1, 4, 8, 4))
+    assert [m.shape for m in maps] == [(1, 6, 4, 2), (1, 4, 8, 4)]
 
 
 def test_blocks_per_level_and_channels():
@@ -75,8 +78,9 @@ def small_stack(stacks: int) -> StackedHourglass:
 
 @pytest.mark.parametrize("stacks", [1, 2, 3])
 def test_stack_returns_one_map_per_hourglass(stacks):
-    features = small_stack(stacks)(torch.randn(2, 3, 8, 12))
-    assert [f.shape for f in features] == [(2, 4, 4, 6)] * stacks
+    outputs = small_stack(stacks)(torch.randn(2, 3, 8, 12))
+    assert [output.features.shape for output in outputs] == [(2, 4, 4, 6)] * stacks
+    assert [len(output.levels) for output in outputs] == [1] * stacks
 
 
 def test_single_stack_has_no_joints():
@@ -89,6 +93,6 @@ def test_joint_merges_the_input_and_the_features_of_the_stack_before():
     seen = {}
     model.hgs[1].register_forward_pre_hook(lambda _, args: seen.update(second_input=args[0]))
     images = torch.randn(1, 3, 8, 8)
-    features = model(images)
-    merged = model.inters_[0](model.pre(images)) + model.cnvs_[0](features[0])
+    features = model(images)[0].features
+    merged = model.inters_[0](model.pre(images)) + model.cnvs_[0](features)
     torch.testing.assert_close(seen["second_input"], model.inters[0](merged.relu()))

@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from detectors.losses import LossWeights, cornernet_loss
+from detectors.losses import LossWeights, cornernet_loss, saccade_loss
+from runtime.contract import ATTENTION_NAMES
 
 GOLDEN = Path(__file__).parents[1] / "data" / "golden" / "losses.npz"
 MAP_NAMES = ("tl_heat", "br_heat", "tl_tag", "br_tag", "tl_off", "br_off")
@@ -25,15 +26,20 @@ def golden_cases() -> list[str]:
         return sorted({key.split("/")[0] for key in data.files})
 
 
-def load_case(case: str, dtype: torch.dtype) -> tuple[list[dict[str, Tensor]], dict[str, Tensor]]:
+def load_case(
+    case: str,
+    dtype: torch.dtype,
+    map_names: tuple[str, ...] = MAP_NAMES,
+    target_names: dict[str, str] = TARGET_NAMES,
+) -> tuple[list[dict[str, Tensor]], dict[str, Tensor]]:
     with np.load(GOLDEN) as data:
         stacks = [
-            {name: torch.from_numpy(data[f"{case}/pred{s}_{name}"]).to(dtype) for name in MAP_NAMES}
+            {name: torch.from_numpy(data[f"{case}/pred{s}_{name}"]).to(dtype) for name in map_names}
             for s in range(int(data[f"{case}/n_stacks"]))
         ]
         targets = {
             ours: torch.from_numpy(data[f"{case}/gt_{theirs}"])
-            for ours, theirs in TARGET_NAMES.items()
+            for ours, theirs in target_names.items()
         }
     for stack in stacks:
         for values in stack.values():
@@ -82,6 +88,62 @@ def test_equals_the_golden_data(case: str, dtype: torch.dtype) -> None:
     for (s, name), gradient in gradients.items():
         got = stacks[s][name].grad.float().numpy()
         np.testing.assert_allclose(got, gradient, rtol=0, atol=5e-7, err_msg=f"{s} {name}")
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("case", golden_cases())
+def test_with_attention_and_ignored_corners_equals_the_golden_data(
+    case: str, dtype: torch.dtype
+) -> None:
+    names = (*MAP_NAMES, *ATTENTION_NAMES)
+    extra = {name: name for name in (*ATTENTION_NAMES, "tl_valid", "br_valid")}
+    stacks, targets = load_case(case, dtype, names, TARGET_NAMES | extra)
+    losses = saccade_loss(stacks, targets)
+    losses["total"].backward()
+    suffix = "f32" if dtype == torch.float32 else "f64"
+    with np.load(GOLDEN) as data:
+        total = float(data[f"{case}/saccade_total_{suffix}"])
+        assert losses["total"].dtype == dtype
+        assert losses["total"].item() == pytest.approx(total, rel=2e-5)
+        for s, stack in enumerate(stacks):
+            for name in ("tl_heat", "br_heat", *ATTENTION_NAMES):
+                got, gradient = stack[name].grad.float(), data[f"{case}/sgrad{s}_{name}"]
+                np.testing.assert_allclose(got, gradient, rtol=0, atol=5e-7, err_msg=f"{s} {name}")
+
+
+def test_cells_that_do_not_count_cost_nothing() -> None:
+    stack, targets = random_batch(2)
+    nothing = torch.zeros_like(targets["tl_heat"], dtype=torch.uint8)
+    losses = cornernet_loss([stack], targets | {"tl_valid": nothing, "br_valid": nothing})
+    assert losses["focal"] == 0
+    assert losses["offset"] > 0
+    everything = {f"{corner}_valid": nothing + 1 for corner in ("tl", "br")}
+    with_valid, without = (
+        cornernet_loss([stack], targets | everything),
+        cornernet_loss([stack], targets),
+    )
+    assert with_valid["focal"] == without["focal"]
+
+
+def test_attention_is_counted_once_per_stack_and_divided_twice() -> None:
+    stack, targets = random_batch(1)
+    attention = {name: torch.zeros(1, 1, 2, 2) for name in ATTENTION_NAMES}
+    valid = {f"{c}_valid": torch.ones_like(targets["tl_heat"]) for c in ("tl", "br")}
+    targets = targets | valid | {n: torch.eye(2).view(1, 1, 2, 2) for n in ATTENTION_NAMES}
+    one = saccade_loss([stack | attention], targets)
+    two = saccade_loss([stack | attention] * 2, targets)
+    assert two["attention"].item() == pytest.approx(2 * one["attention"].item())
+    plain = cornernet_loss([stack | attention] * 2, targets)["total"]
+    assert two["total"].item() == pytest.approx(plain.item() + two["attention"].item() / 4)
+
+
+def test_attention_that_is_missing_is_named() -> None:
+    stack, targets = random_batch(1)
+    with pytest.raises(ValueError, match=r"stack 0 lacks \['att0', 'att1', 'att2'\]"):
+        saccade_loss([stack], targets)
+    attention = {name: torch.zeros(1, 1, 2, 2) for name in ATTENTION_NAMES}
+    with pytest.raises(ValueError, match=r"targets lack \['tl_valid', 'br_valid', 'att0'"):
+        saccade_loss([stack | attention], targets)
 
 
 def test_a_batch_of_one_is_half_of_the_same_image_twice() -> None:

@@ -13,6 +13,7 @@ from tests.detectors.golden_networks import read_state, shapes_of
 STATES = {
     "cornernet-hourglass104": ("lite_cornernet", 80),
     "cornernet-squeeze": ("squeeze", 80),
+    "cornernet-saccade": ("saccade", 80),
     "cornernet-nano": ("nano_6_classes", 6),
 }
 
@@ -44,8 +45,8 @@ def test_maps_have_the_size_that_the_spec_promises(name):
     with torch.device("meta"):  # shapes alone: nothing is computed
         maps = build_detector(name, 3).eval()(torch.empty(2, 3, height, width))
     cells = tuple((side + spec.size_remainder) // spec.stride_px for side in (height, width))
-    assert tuple(maps) == MAP_NAMES
-    assert all(value.shape[2:] == cells for value in maps.values())
+    assert tuple(maps) == (*MAP_NAMES, *spec.attention_names)
+    assert all(maps[name].shape[2:] == cells for name in MAP_NAMES)
 
 
 @pytest.mark.parametrize("name", DETECTORS)
@@ -62,6 +63,7 @@ def test_default_sizes_and_one_step_more_are_accepted(name):
         ("cornernet-squeeze", (511, 600), "width 600; expected a multiple of 128 less 1; use 639"),
         ("cornernet-hourglass104", (0, 511), "height 0; .* use 127"),
         ("cornernet-hourglass104", (-1, 511), "height -1; .* use 127"),
+        ("cornernet-saccade", (256, 255), "height 256; expected a multiple of 32 less 1; use 255"),
         ("cornernet-nano", (256, 250), "width 250; expected a multiple of 32; use 256"),
         ("cornernet-nano", (-32, 256), "height -32; .* use 32"),
         ("cornernet-nano", (0, 256), "height 0; .* use 32"),
@@ -74,7 +76,7 @@ def test_sizes_that_do_not_fit_are_refused(name, size_hw, message):
 
 @pytest.mark.parametrize("call", [find_spec, build_detector, lambda name: check_size(name, (1, 1))])
 def test_unknown_model_lists_those_that_exist(call):
-    with pytest.raises(UsageError, match=r"'yolo'.*cornernet-nano, cornernet-squeeze"):
+    with pytest.raises(UsageError, match=r"'yolo'.*cornernet-nano, cornernet-saccade"):
         call("yolo")
 
 
@@ -84,6 +86,10 @@ def test_decoding_follows_the_published_configurations():
     assert decodes["cornernet-hourglass104"].num_dets == 1000
     assert decodes["cornernet-squeeze"].top_k == 20
     assert decodes["cornernet-squeeze"].num_dets == 100
-    for decode in decodes.values():
-        assert (decode.nms_kernel, decode.ae_threshold) == (3, 0.5)
+    saccade = decodes["cornernet-saccade"]
+    assert (saccade.top_k, saccade.num_dets, saccade.drop_border) == (12, 12, True)
+    for name, decode in decodes.items():
+        threshold = 0.3 if name == "cornernet-saccade" else 0.5
+        assert (decode.nms_kernel, decode.ae_threshold) == (3, threshold)
         assert decode.num_dets <= decode.top_k**2
+        assert decode.drop_border is (name == "cornernet-saccade")

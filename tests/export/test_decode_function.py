@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -198,8 +199,11 @@ def test_maps_of_unknown_size_are_refused(model: ModelProto) -> None:
 
 
 def test_attributes_name_every_decode_parameter() -> None:
-    names = set(corner_decode_attributes(PARAMS, (1.0, 1.0)))
+    params = dataclasses.replace(PARAMS, drop_border=True)
+    names = set(corner_decode_attributes(params, (1.0, 1.0)))
     assert set(DecodeParams.__dataclass_fields__) <= names
+    # The plugin knows no such field: it appears only where the plugin is not called.
+    assert set(corner_decode_attributes(PARAMS, (1.0, 1.0))) == names - {"drop_border"}
 
 
 @pytest.mark.parametrize(
@@ -218,6 +222,13 @@ def test_the_plugin_decodes_what_its_kernels_are_made_for(
     else:
         with pytest.raises(ExportError, match=f"top_k {top_k} and nms_kernel {window}; expected"):
             decodes_by_plugin(model, DecodeForm.PLUGIN)
+
+
+def test_the_plugin_keeps_the_border(model: ModelProto) -> None:
+    decode_call(model).attribute.append(helper.make_attribute("drop_border", 1))
+    assert not decodes_by_plugin(model, DecodeForm.AUTO)
+    with pytest.raises(ExportError, match=r"drops boxes at the border; expected .* by graph"):
+        decodes_by_plugin(model, DecodeForm.PLUGIN)
 
 
 def test_the_plugins_limits_are_those_of_its_sources() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +11,7 @@ from torch import Tensor, nn
 
 from detectors.decode import decode_corners
 from export.wrapper import DecodeMaps, DeployModule, Normalisation, NormaliseFrames
-from runtime.contract import DETECTION_NAMES, MAP_NAMES, DecodeParams
+from runtime.contract import ATTENTION_NAMES, DETECTION_NAMES, MAP_NAMES, DecodeParams
 
 NORMALISATION = Normalisation((0.1, 0.2, 0.3), (0.5, 0.25, 0.2))
 DECODE = DecodeParams(top_k=4, nms_kernel=3, ae_threshold=0.5, num_dets=6)
@@ -79,6 +81,30 @@ def test_deploy_module_returns_detections_then_raw_maps(batch: int) -> None:
     assert corners.shape == (batch, 6, 2)
     for value, want in zip(outputs[4:], maps_of_one_box(batch).values(), strict=True):
         torch.testing.assert_close(value, want)
+
+
+def test_attention_follows_the_raw_maps_as_scores() -> None:
+    class Attentive(FixedMaps):
+        def forward(self, images: Tensor) -> dict[str, Tensor]:
+            logits = {name: torch.full((len(images), 1, 2, 4), 1.5) for name in ATTENTION_NAMES}
+            return super().forward(images) | logits
+
+    module = DeployModule(Attentive(), NORMALISATION, DECODE, ATTENTION_NAMES).eval()
+    outputs = module(torch.zeros(2, 32, 64, 3, dtype=torch.uint8))
+    assert module.output_names == (*DETECTION_NAMES, *MAP_NAMES, *ATTENTION_NAMES)
+    assert len(outputs) == len(module.output_names)
+    for scores in outputs[-3:]:
+        torch.testing.assert_close(scores, torch.full((2, 1, 2, 4), 1.5).sigmoid())
+
+
+def test_boxes_at_the_border_are_dropped_where_asked() -> None:
+    maps = maps_of_one_box()
+    for name in ("tl_heat", "tl_off"):
+        maps[name] = maps[name].roll((-2, 0), (2, 3))  # the top-left corner moves to row 0
+    keeps = DecodeMaps(DECODE)(maps, 32, 64)[1]
+    drops = DecodeMaps(dataclasses.replace(DECODE, drop_border=True))(maps, 32, 64)[1]
+    assert keeps.max() > 0.9
+    assert drops.max() < 0.6
 
 
 def test_detector_sees_normalised_images() -> None:

@@ -57,6 +57,16 @@ def test_opening_warms_up_and_times(artifact: Path) -> None:
     assert backend.infer(BLACK) is GOOD
 
 
+@pytest.mark.parametrize(("batch", "largest"), [("N", None), (1, 1)])
+def test_the_largest_batch_is_the_contracts(
+    tmp_path: Path, batch: int | str, largest: int | None
+) -> None:
+    inputs = (TensorSpec("frames", "uint8", (batch, 64, 64, 3)),)
+    backend = FixedBackend(GOOD)
+    backend.open(write_tiny_artifact(tmp_path / "tiny.onnx", inputs=inputs))
+    assert backend.largest_batch == largest
+
+
 @pytest.mark.parametrize(
     ("batch", "message"),
     [

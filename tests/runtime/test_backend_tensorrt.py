@@ -60,6 +60,11 @@ def test_a_white_frame_gives_the_detectors_boxes(
     assert driver.is_empty
 
 
+def test_the_largest_batch_is_that_of_the_engine(backend: Any) -> None:
+    assert backend.largest_batch == 2
+    backend.close()
+
+
 def test_results_stay_valid_after_the_next_call_and_after_closing(backend: Any) -> None:
     outputs = [backend.infer(grey(value)) for value in (10, 200)]
     backend.close()

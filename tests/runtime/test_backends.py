@@ -8,10 +8,11 @@ import pytest
 
 from runtime import backends
 from runtime.backend_base import Backend
+from runtime.backend_saccade import SaccadeBackend
 from runtime.backends import BackendSpec, available_cores, load_backend, open_backend
 from runtime.errors import ArtifactError, BackendError, UsageError
 from runtime.trt_module import Gpu
-from tests.builders import write_tiny_artifact
+from tests.builders import write_tiny_artifact, write_tiny_saccade
 
 
 @pytest.fixture
@@ -23,6 +24,14 @@ def test_auto_takes_onnxruntime_for_a_portable_file(artifact: Path) -> None:
     backend = open_backend(artifact)
     assert backend.name == "onnxruntime"
     backend.close()
+
+
+def test_a_model_with_attention_looks_twice(tmp_path: Path, artifact: Path) -> None:
+    backend = open_backend(write_tiny_saccade(tmp_path / "saccade.onnx"))
+    assert isinstance(backend, SaccadeBackend)
+    assert backend.name == "onnxruntime"
+    backend.close()
+    assert not isinstance(open_backend(artifact), SaccadeBackend)
 
 
 def test_an_engine_without_a_gpu_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 
 from runtime.contract import (
+    ATTENTION_NAMES,
     ProvenanceStep,
+    TensorSpec,
     contract_path,
     read_contract,
     write_contract,
@@ -59,6 +61,25 @@ def test_an_unknown_pair_score_is_refused(artifact: Path) -> None:
     edit(artifact, lambda body: body["decode"].update(pair_score="median"))
     with pytest.raises(ContractError, match="pair_score is 'median'; expected one of"):
         read_contract(artifact)
+
+
+def test_a_switch_that_is_off_may_be_absent(artifact: Path) -> None:
+    edit(artifact, lambda body: body["decode"].pop("drop_border"))
+    assert read_contract(artifact).decode == TINY_CONTRACT.decode
+    edit(artifact, lambda body: body["decode"].update(drop_border=True))
+    assert read_contract(artifact).decode.drop_border
+    edit(artifact, lambda body: body["decode"].update(drop_border=1))
+    with pytest.raises(ContractError, match="drop_border is 1; expected bool"):
+        read_contract(artifact)
+
+
+def test_attention_is_told_by_the_outputs() -> None:
+    assert not TINY_CONTRACT.has_attention
+    maps = [TensorSpec(name, "float32", ("N", 1, 4, 4)) for name in ATTENTION_NAMES]
+    some = dataclasses.replace(TINY_CONTRACT, outputs=(*TINY_CONTRACT.outputs, *maps[:2]))
+    assert not some.has_attention
+    every = dataclasses.replace(TINY_CONTRACT, outputs=(*TINY_CONTRACT.outputs, *maps))
+    assert every.has_attention
 
 
 def test_with_step_leaves_the_original_alone() -> None:

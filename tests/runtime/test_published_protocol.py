@@ -9,11 +9,13 @@ import pytest
 
 from runtime.published_protocol import (
     PaddedImage,
+    PublishedSuppression,
     boxes_to_image,
     final_detections,
     join_flipped,
     pad_image,
 )
+from runtime.suppression import NmsMethod
 
 GOLDEN = Path(__file__).parents[1] / "data" / "golden"
 MEAN_BGR = np.float32([0.40789654, 0.44719302, 0.47026115])
@@ -99,7 +101,8 @@ def test_the_chain_ends_in_the_published_detections(name: str, case: str) -> Non
         image, raw = padded(name, case, scale), arrays[f"{case}/scale{index}/raw_dets"]
         joined = join_flipped(raw, image.map_hw(4)[1]) if len(raw) == 2 else raw[0]
         per_scale.append(boxes_to_image(joined, image, stride(case)))
-    final = final_detections(per_scale, merge=case.endswith("multiscale"))
+    suppression = PublishedSuppression(merge=case.endswith("multiscale"))
+    final = final_detections(per_scale, suppression)
     rows = np.concatenate(
         [np.insert(boxes, 0, number, axis=1) for number, boxes in enumerate(final, start=1)]
     )
@@ -110,4 +113,35 @@ def test_the_chain_ends_in_the_published_detections(name: str, case: str) -> Non
 
 def test_without_detections_every_class_is_empty() -> None:
     empty = np.full((5, 8), -1, np.float32)
-    assert [len(boxes) for boxes in final_detections([empty], merge=False)] == [0] * 80
+    per_class = final_detections([empty], PublishedSuppression())
+    assert [len(boxes) for boxes in per_class] == [0] * 80
+    assert len(final_detections([empty], PublishedSuppression(), num_classes=3)) == 3
+
+
+def test_suppression_follows_its_options() -> None:
+    """Two boxes of 11 x 11 pixels that share 8 x 11: their overlap is 88 / 154."""
+    rows = np.float32([[0, 0, 10, 10, 0.9, 0.9, 0.9, 0], [3, 0, 13, 10, 0.8, 0.8, 0.8, 0]])
+
+    def second_score(suppression: PublishedSuppression) -> float:
+        (boxes,) = final_detections([rows], suppression, num_classes=1)
+        return float(boxes[1, 4])
+
+    overlap = 88 / 154
+    linear = PublishedSuppression(NmsMethod.LINEAR)
+    assert second_score(linear) == pytest.approx(0.8 * (1 - overlap), rel=1e-5)
+    assert second_score(PublishedSuppression(NmsMethod.LINEAR, 0.6)) == pytest.approx(0.8)
+    gaussian = PublishedSuppression(sigma=2.0)
+    assert second_score(gaussian) == pytest.approx(0.8 * np.exp(-(overlap**2) / 2), rel=1e-5)
+
+
+@pytest.mark.parametrize(("side", "canvas"), [(1, 32), (32, 32), (33, 64), (100, 128)])
+def test_another_divisor_pads_to_its_multiples(side: int, canvas: int) -> None:
+    image = np.full((side, 64, 3), 9, np.uint8)
+    got = pad_image(image, 1.0, 32, 0)
+    assert got.image.shape == (canvas, 64, 3)
+    assert (got.image[got.border_yx[0] :][:side] == 9).all()
+    assert got.map_hw(4) == (canvas // 4, 16)
+
+
+def test_a_tiny_image_keeps_a_pixel() -> None:
+    assert pad_image(np.zeros((1, 3, 3), np.uint8), 0.5).scaled_hw == (1, 1)

@@ -1,0 +1,134 @@
+"""The checkpoint of a run in progress: everything that continuing it bit for bit needs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from detectors.trainer import Trainer
+from runtime.atomic_file import replace_when_done
+from runtime.errors import CheckpointError, OutputError
+
+# What a file of this command holds.
+KEYS = frozenset({"run", "step", "model", "average", "optimizer", "scaler", "random", "best"})
+
+
+def describe_run(
+    trainer: Trainer, images: int, class_names: tuple[str, ...], micro_batch: int
+) -> dict[str, Any]:
+    """Return the facts in which a resumed run must agree with the first, by their option's name."""
+    options = asdict(trainer.options)
+    # The micro-batch holds what this and the number of processes mean to the network.
+    del options["accumulate"]
+    return options | {
+        "images": images,
+        "class_names": list(class_names),
+        "micro_batch": micro_batch,
+    }
+
+
+def save_state(
+    path: Path, trainer: Trainer, run: Mapping[str, Any], best: Mapping[str, Any]
+) -> None:
+    """Write everything that a resumed run needs, completely or not at all.
+
+    Args:
+        path: The file to write.
+        trainer: The network, its optimizer and its averaged weights.
+        run: From ``describe_run``.
+        best: The best evaluation so far; may be empty.
+
+    Raises:
+        OutputError: If it cannot be written; the file that was there before is left.
+    """
+    state = {
+        "run": dict(run),
+        "step": trainer.step,
+        "model": trainer.network.state_dict(),
+        "average": trainer.average.network.state_dict(),
+        "optimizer": trainer.optimizer.state_dict(),
+        "scaler": trainer.scaler.state_dict(),
+        "random": _random_states(trainer.device),
+        "best": dict(best),
+    }
+    try:
+        with replace_when_done(path) as partial, partial.open("wb") as stream:
+            torch.save(state, stream)
+            stream.flush()
+            os.fsync(stream.fileno())  # before the rename: a crash must not leave an empty file
+    except (OSError, RuntimeError) as error:  # torch wraps a full disk's error in its own
+        system = error if isinstance(error, OSError) else error.__context__
+        reason = getattr(system, "strerror", None) or error
+        raise OutputError(
+            f"cannot write {path} ({reason}); the checkpoint before it, if any, is intact; free "
+            "some space or choose another --out, and continue with --resume"
+        ) from None
+
+
+def restore_state(path: Path, trainer: Trainer, run: Mapping[str, Any]) -> dict[str, Any]:
+    """Continue from a file.
+
+    Returns:
+        The best evaluation so far; may be empty.
+
+    Raises:
+        CheckpointError: If the file is missing or damaged, or belongs to other options.
+    """
+    state = _read_state(path, trainer.device)
+    found = state["run"]
+    differing = [
+        f"{name} was {found.get(name)!r}, is {run.get(name)!r}"
+        for name in sorted(found.keys() | run.keys())
+        if found.get(name) != run.get(name)
+    ]
+    if differing:
+        raise CheckpointError(
+            f"{path} was made with other options ({'; '.join(differing)}); repeat them, or start "
+            "in another --out"
+        )
+    trainer.network.load_state_dict(state["model"])
+    trainer.average.network.load_state_dict(state["average"])
+    trainer.optimizer.load_state_dict(state["optimizer"])
+    trainer.scaler.load_state_dict(state["scaler"])
+    trainer.step = state["step"]
+    _restore_random_states(state["random"], trainer.device)
+    return state["best"]
+
+
+def remove_leftovers(path: Path) -> None:
+    """Delete what killed runs had begun to write in place of ``path``."""
+    for leftover in path.parent.glob(f".{path.stem}.*.part{path.suffix}"):
+        leftover.unlink(missing_ok=True)
+
+
+def _read_state(path: Path, device: torch.device) -> dict[str, Any]:
+    """Read a file of ``save_state``; nothing in it is executed."""
+    try:
+        state = torch.load(path, map_location=device, weights_only=True)
+    except FileNotFoundError:
+        raise CheckpointError(f"no {path} to resume from; leave --resume away") from None
+    except Exception as error:  # torch raises many kinds for a damaged file
+        reason = str(error).partition("\n")[0] or type(error).__name__
+        raise CheckpointError(f"cannot read {path} ({reason}); leave --resume away") from None
+    if not isinstance(state, dict) or not state.keys() >= KEYS:
+        raise CheckpointError(f"{path} is no checkpoint of this command; leave --resume away")
+    return state
+
+
+def _random_states(device: torch.device) -> dict[str, torch.Tensor]:
+    """Return the generators that a network may draw from."""
+    states = {"cpu": torch.get_rng_state()}
+    if device.type == "cuda":
+        states["cuda"] = torch.cuda.get_rng_state(device)
+    return states
+
+
+def _restore_random_states(states: Mapping[str, torch.Tensor], device: torch.device) -> None:
+    torch.set_rng_state(states["cpu"].cpu())
+    if device.type == "cuda" and "cuda" in states:
+        torch.cuda.set_rng_state(states["cuda"].cpu(), device)
