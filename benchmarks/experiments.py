@@ -29,7 +29,7 @@ from benchmarks.experiments_budget import (
     FULL,
     QUICK,
     Budget,
-    ImageSets,
+    UnseenSets,
     budget_facts,
     computed_once,
     draw_sets,
@@ -147,15 +147,15 @@ def _measure(budget: Budget, work: Path, images: Path, *, with_training: bool) -
     runs = train_runs(budget, sets, work) if with_training else []
     shipped = Candidate(shipped_network(), MODEL, find_spec(MODEL).default_size_hw)
     sha256 = sha256_of(WEIGHTS)
-    decoded = {SHIPPED: _decode(shipped, sets, work / f"{SHIPPED}.json", sha256)}
+    decoded = {SHIPPED: _decode(shipped, sets.all_sizes, work / f"{SHIPPED}.json", sha256)}
     for run in runs:
         if run["pooling"] == WITH:
             seed = run["seed"]
             network = trained_network(work, WITH, seed)
             candidate = Candidate(network, MODEL, budget.size_hw)
             kept = work / f"decoded-{seed}.json"
-            decoded[f"seed {seed}"] = _decode(candidate, sets, kept, run["weights_sha256"])
-    draw_pairs(pair_examples(shipped, sets.crowded, EXAMPLES), images)
+            decoded[f"seed {seed}"] = _decode(candidate, sets.unseen, kept, run["weights_sha256"])
+    draw_pairs(pair_examples(shipped, sets.all_sizes.crowded, EXAMPLES), images)
     facts: dict[str, Any] = {"anchors": anchor_facts(COUNTED_MODELS), "corner_pooling": runs}
     for experiment in ("pairing", "offsets"):
         facts[experiment] = [
@@ -174,7 +174,7 @@ def shipped_network() -> nn.Module:
     return network.eval()
 
 
-def _decode(candidate: Candidate, sets: ImageSets, kept: Path, sha256: str) -> dict[str, Any]:
+def _decode(candidate: Candidate, sets: UnseenSets, kept: Path, sha256: str) -> dict[str, Any]:
     """Evaluate every way of pairing on both sets, and every offset on the ordinary one."""
 
     def compute() -> dict[str, Any]:

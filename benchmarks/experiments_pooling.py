@@ -43,7 +43,8 @@ def train_runs(budget: Budget, sets: ImageSets, folder: Path) -> list[dict[str, 
             stamp = {
                 "options": dataclasses.asdict(options_of(budget, seed)),
                 "images": len(sets.training.examples),
-                "evaluated": len(sets.ordinary.examples),
+                "min_size_px": budget.min_size_px,
+                "evaluated": len(sets.unseen.ordinary.examples),
                 "evaluate_every": budget.evaluate_every,
             }
             print(f"training {pooling} corner pooling, seed {seed}", flush=True)
@@ -117,7 +118,7 @@ def _train(
         command="python -m benchmarks.experiments",
     )
     options, network = options_of(budget, seed), network_for(pooling, seed)
-    result = run_training(options, session, sets.training, sets.ordinary, network)
+    result = run_training(options, session, sets.training, sets.unseen.ordinary, network)
     predict = predictor_from_network(
         trained_network(folder, pooling, seed), find_spec(MODEL), budget.size_hw, EVALUATION_OPTIONS
     )
@@ -125,5 +126,5 @@ def _train(
         "seconds": round(result.seconds, 1),
         "weights_sha256": sha256_of(result.weights),
         "curve": learning_curve(place / "log.jsonl"),
-        "final": dataclasses.asdict(evaluate(sets.ordinary, predict)),
+        "final": dataclasses.asdict(evaluate(sets.unseen.ordinary, predict)),
     }

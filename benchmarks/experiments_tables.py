@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from statistics import fmean, stdev
+from statistics import fmean, median, stdev
 from typing import Any
 
 from benchmarks.demo_page import ABSENT, AP_COLUMNS, markdown_table
@@ -64,14 +64,15 @@ def budget_table(body: Facts) -> str:
     """List what every run got, and on which machine."""
     settings = body["settings"]
     seconds = [run["seconds"] for run in body["facts"]["corner_pooling"]]
-    minutes = f"{fmean(seconds) / 60:.1f} minutes" if seconds else DASH
+    minutes = f"{median(seconds) / 60:.1f} minutes" if seconds else DASH
     rows = [
         ("network", f"{settings['model']} at {_by(settings['size_hw'])}"),
         ("steps", f"{settings['steps']} of {settings['batch']} images"),
         ("images to learn from", str(settings["training_images"])),
+        ("objects of the runs' images", f"from {settings['min_size_px']:g} px"),
         ("images of each evaluation set", str(settings["validation_images"])),
         ("seeds", ", ".join(str(seed) for seed in settings["seeds"])),
-        ("time of a run", minutes),
+        ("time of a run, median", minutes),
         ("shipped weights", f"{settings['model']} at {_by(settings['shipped_size_hw'])}"),
     ]
     where = f"Measured on {body['started'][:10]}: {machine_line(body['machine'])}."

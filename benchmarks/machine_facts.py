@@ -15,7 +15,7 @@ from runtime.backends import available_cores
 CPU_INFO = Path("/proc/cpuinfo")
 # Where boards with an Arm processor, such as a Jetson, state their name.
 BOARD_NAME = Path("/proc/device-tree/model")
-LIBRARIES = ("numpy", "onnx", "onnxruntime", "torch", "pycocotools")
+LIBRARIES = ("numpy", "onnx", "onnxruntime", "torch", "faster-coco-eval")
 # Share of the cores that other programs may use before a figure deserves a remark.
 BUSY_SHARE = 0.25
 

@@ -52,7 +52,7 @@ class LoadReport:
         return not (self.missing or self.unexpected or self.misshaped)
 
     def summary(self) -> str:
-        """Return counts and the first names of what did not match, in one line."""
+        """Return counts, and the name of every key that did not match, in one line."""
         problems = {
             "missing": self.missing,
             "unexpected": self.unexpected,
@@ -61,8 +61,7 @@ class LoadReport:
         parts = [f"{len(self.matched)} tensors match"]
         for label, keys in problems.items():
             if keys:
-                more = ", ..." if len(keys) > 3 else ""
-                parts.append(f"{len(keys)} {label} ({', '.join(keys[:3])}{more})")
+                parts.append(f"{len(keys)} {label} ({', '.join(keys)})")
         if self.ignored:
             parts.append(f"{len(self.ignored)} copies ignored")
         note = f"; {self.note}" if self.note else ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -75,5 +76,7 @@ def _problem(entry: Any, images: set[int], categories: set[int]) -> str:
 
 
 def _is_number(value: Any) -> bool:
-    """Say whether a JSON value is a finite number."""
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    """Say whether a JSON value is a finite number that fits double precision."""
+    if isinstance(value, int):  # of any number of digits in JSON
+        return not isinstance(value, bool) and abs(value) <= sys.float_info.max
+    return isinstance(value, float) and math.isfinite(value)

@@ -130,7 +130,27 @@ def decode_as(maps: Mapping[str, Tensor], params: DecodeParams) -> Tensor:
 
 
 def find_corners(maps: Mapping[str, Tensor], corner: str, top_k: int, nms_kernel: int) -> Corners:
-    """Keep the ``top_k`` strongest peaks over all classes, with what lies at their cells."""
+    """Keep the ``top_k`` strongest peaks over all classes, with what lies at their cells.
+
+    A peak is a cell that no cell of its class exceeds within ``nms_kernel``; all other cells score
+    0, and fill the last places where there are fewer than ``top_k`` peaks. All arithmetic is
+    float32, whatever the maps are.
+
+    Args:
+        maps: Raw maps of one stack, as for ``decode_corners``; only those of ``corner`` are read.
+        corner: "tl" for top-left corners, "br" for bottom-right ones.
+        top_k: Corners kept per image; at most C * h * w.
+        nms_kernel: Side of the window of a peak, in cells; odd.
+
+    Returns:
+        The corners, best first: float32 (N, top_k), classes int64, places in heatmap cells.
+
+    Raises:
+        RuntimeError: From PyTorch, if the heatmap holds fewer than ``top_k`` cells;
+            ``decode_corners`` checks that beforehand.
+
+    Source: Law and Deng, "CornerNet", arXiv:1808.01244, section 4.2.
+    """
     heat = maps[f"{corner}_heat"].float().sigmoid()
     height, width = heat.shape[2:]
     strongest_near = functional.max_pool2d(heat, nms_kernel, stride=1, padding=nms_kernel // 2)

@@ -33,6 +33,7 @@ from detectors.evaluation_options import (
 from detectors.evaluation_report import Evaluation, Timing, record, table
 from detectors.examples import Example, ExampleTable, load_image
 from detectors.predict import Predictor
+from detectors.saccade_predict import SaccadePredictor
 from runtime.atomic_file import write_text
 from runtime.command_line import CommandParser
 from runtime.detections import Detections
@@ -141,6 +142,8 @@ def _predicted(
 ) -> tuple[str, Rows, Timing]:
     """Open a model and run it on the examples."""
     model = open_model(options)
+    if isinstance(model.predict, SaccadePredictor):
+        options.sigma = model.predict.options.sigma  # its own default, for the record
     if model.class_names != coco.class_names:
         raise DatasetError(
             f"{options.data} has classes {', '.join(coco.class_names)}; {model.label} finds "

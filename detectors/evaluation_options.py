@@ -64,7 +64,7 @@ def _add_looking(parser: CommandParser) -> None:
     add("--scales", type=float, nargs="+", default=[1.0], help="published: 0.5 0.75 1 1.25 1.5")
     add("--nms", choices=[*METHODS, MERGE], default="gaussian", help="how overlapping boxes fall")
     add("--iou-threshold", type=float, default=0.5, help="for hard and linear suppression")
-    add("--sigma", type=float, default=0.5, help="width of the Gaussian suppression")
+    add("--sigma", type=float, default=0.5, help="width of the Gaussian; saccade: 0.7")
     add("--score-threshold", type=float, help="lowest score (letterbox 0.01, published 0.001)")
     add("--batch", type=positive, default=1, help="images at once, for a checkpoint")
     add("--device", choices=["cpu", "cuda"], default="cpu", help="where a checkpoint runs")
@@ -93,7 +93,8 @@ def check_options(options: argparse.Namespace) -> None:
         _refuse(options, ["size", "batch"], "the published protocol takes images in their own size")
     else:
         reason = "it belongs to the published protocol; add --protocol published"
-        _refuse(options, ["scales"], reason)
+        if options.scales != option_parser().get_default("scales"):
+            raise UsageError(f"got --scales; {reason}")
         if options.nms == MERGE:
             raise UsageError(f"got --nms {MERGE}; {reason}")
     for option in ("json", "save_results"):

@@ -21,14 +21,12 @@ from detectors.dataset import read_coco
 from detectors.explain_image import Detector, Explanation, Truth, explain_image
 from detectors.explain_poster import write_pictures
 from detectors.explain_record import record_of
-from detectors.registry import build_detector, check_size, find_spec
+from detectors.registry import SHIPPED_WEIGHTS, build_detector, check_size, find_spec
 from runtime.atomic_file import write_text
 from runtime.camera_files import read_image
 from runtime.command_line import CommandParser, check_output, positive
 from runtime.errors import DatasetError, UsageError, run_command
 
-SHIPPED_MODEL = "cornernet-nano"
-SHIPPED_WEIGHTS = Path(__file__).parent / "weights" / f"{SHIPPED_MODEL}.safetensors"
 DPI = 100  # 1600 pixels wide: one image pixel of 256 is two on the sheet
 
 
@@ -36,7 +34,7 @@ def build_parser() -> CommandParser:
     """Return the command's parser."""
     parser = CommandParser(prog="python -m detectors.explain", description=__doc__)
     parser.add_argument("image", type=Path, help="any image file")
-    parser.add_argument("--model", default=SHIPPED_MODEL, help="name in the registry")
+    parser.add_argument("--model", default="cornernet-nano", help="name in the registry")
     parser.add_argument("--weights", type=Path, help="checkpoint of --model; default: the shipped")
     parser.add_argument("--size", type=int, nargs=2, metavar=("H", "W"), help="network input")
     parser.add_argument(
@@ -57,13 +55,13 @@ def _run(options: argparse.Namespace) -> int:
     """Explain the image that the options name."""
     check_output("--out", options.out / "explain.png")
     image = read_image(options.image)
-    detector = open_detector(options.model, options.weights, options.size)
+    weights = options.weights or shipped_weights(options.model)
+    detector = open_detector(options.model, weights, options.size)
     truth = None
     if options.annotations:
         truth = read_truth(options.annotations, options.image, detector.class_names)
     explanation = explain_image(image, detector, options.score, truth)
     height, width = detector.size_hw
-    weights = options.weights or SHIPPED_WEIGHTS
     counts = count_failures(explanation)
     source = f"{options.model}, {weights.name}, input {width}x{height}"
     body = {"image": str(options.image), "model": options.model, "weights": str(weights)}
@@ -78,25 +76,33 @@ def _run(options: argparse.Namespace) -> int:
     return 0
 
 
-def open_detector(model: str, weights: Path | None, size: list[int] | None) -> Detector:
+def shipped_weights(model: str) -> Path:
+    """Return the weights that come with the repository.
+
+    Raises:
+        UsageError: If there is no such model, or none were shipped for it.
+    """
+    find_spec(model)
+    if model not in SHIPPED_WEIGHTS:
+        raise UsageError(f"{model} has no shipped weights; expected some; name --weights FILE")
+    return SHIPPED_WEIGHTS[model]
+
+
+def open_detector(model: str, weights: Path, size: list[int] | None) -> Detector:
     """Build a network of the registry and load its weights.
 
     Args:
         model: Its name.
-        weights: A checkpoint; None takes the shipped weights.
+        weights: A checkpoint.
         size: Height and width of the input; None takes the model's default.
 
     Raises:
-        UsageError: If there is no such model, it has no shipped weights, or the size does not fit.
+        UsageError: If there is no such model, or the size does not fit.
         CheckpointError: If the weights cannot be read or belong to another model.
     """
     spec = find_spec(model)
     size_hw = tuple(size) if size else spec.default_size_hw
     check_size(model, size_hw)
-    if weights is None:
-        if model != SHIPPED_MODEL:
-            raise UsageError(f"{model} has no shipped weights; expected some; name --weights FILE")
-        weights = SHIPPED_WEIGHTS
     class_names = read_class_names(weights) or COCO_NAMES
     network = build_detector(model, len(class_names))
     load_checkpoint(network, weights)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from matplotlib import rcParams
 from matplotlib.axes import Axes
 from matplotlib.colors import Colormap, to_rgb
 from matplotlib.figure import Figure
@@ -15,6 +16,8 @@ from matplotlib.patheffects import withStroke
 
 from detectors.explain_labels import place_labels
 from runtime.atomic_file import replace_when_done
+
+rcParams["text.parse_math"] = False  # a "$" in the name of a file or class is no formula
 
 WIDTH_IN = 16.0
 MARGIN_IN = 0.3

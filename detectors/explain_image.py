@@ -11,10 +11,9 @@ from torch import nn
 from detectors.explain_corners import Pair, Pairing, pair_corners
 from detectors.explain_failures import Failures, Objects, find_failures
 from detectors.explain_pools import PoolView, view_pools, watch
-from detectors.predict import predictor_from_network
+from detectors.predict import LetterboxPredictor, NetworkRunner
 from detectors.registry import DetectorSpec
 from runtime.detections import Detections
-from runtime.errors import UsageError
 from runtime.geometry import Letterbox
 from runtime.postprocess import PostprocessOptions
 
@@ -151,14 +150,11 @@ def explain_image(
         UsageError: If the network predicts no corners.
     """
     options = PostprocessOptions(score_threshold=score_threshold)
-    predict = predictor_from_network(detector.network, detector.spec, detector.size_hw, options)
+    # One look at the whole image, also for a network that otherwise looks closer afterwards.
+    run = NetworkRunner(detector.network, detector.spec)
+    predict = LetterboxPredictor(run, detector.size_hw, options)
     with watch(detector.network) as seen:
         found = predict(image)
-    if "tl_heat" not in seen.maps:
-        raise UsageError(
-            f"the network predicts {', '.join(seen.maps)}; expected the maps of a CornerNet, "
-            "such as tl_heat; choose another --model"
-        )
     decode = detector.spec.decode
     letterbox = Letterbox.fit(image.shape[:2], detector.size_hw)
     placement = Placement(letterbox, tuple(seen.maps["tl_heat"].shape[2:]))

@@ -90,10 +90,11 @@ def draw_heatmaps(sheet: Sheet, explanation: Explanation) -> None:
     _draw_class_scales(sheet.below(TITLE_IN + height + 0.14), explanation, colors)
 
 
-def show_map(axes: Axes, values: np.ndarray, explanation: Explanation) -> None:
+def show_map(axes: Axes, values: np.ndarray, explanation: Explanation, **style: object) -> None:
     """Lay a map over the image that the axes show, cell by cell, and keep their limits."""
     limits = axes.get_xlim(), axes.get_ylim()
-    axes.imshow(values, extent=explanation.placement.extent, interpolation="nearest", aspect="auto")
+    extent = explanation.placement.extent
+    axes.imshow(values, extent=extent, interpolation="nearest", aspect="auto", **style)
     axes.set_xlim(limits[0])
     axes.set_ylim(limits[1])
 
@@ -188,18 +189,7 @@ def _draw_pool(sheet: Sheet, explanation: Explanation, view: PoolView, place: in
         sheet.text(start, 0.6, name, fontsize=LABEL_PT, color=FAINT)
         axes = sheet.axes(Place(start, POOL_TITLE_IN, width, height))
         show_image(axes, dimmed(explanation.image, -0.9))
-        limits = axes.get_xlim(), axes.get_ylim()
-        axes.imshow(
-            values,
-            extent=explanation.placement.extent,
-            cmap=POOL_COLORS,
-            vmin=low,
-            vmax=high,
-            interpolation="nearest",
-            aspect="auto",
-        )
-        axes.set_xlim(limits[0])
-        axes.set_ylim(limits[1])
+        show_map(axes, values, explanation, cmap=POOL_COLORS, vmin=low, vmax=high)
         for corner in corners:
             draw_corner(axes, view.kind, corner_point(explanation, corner), "white", 5.0)
     scale = sheet.axes(Place(left, POOL_TITLE_IN + height + 0.12, start + width - left, 0.1))

@@ -12,6 +12,8 @@ from torch import Tensor, nn
 
 from detectors.explain_corners import Corner
 from detectors.heads import POOL_DIRECTIONS, CornerPool
+from runtime.contract import MAP_NAMES
+from runtime.errors import UsageError
 
 KIND_OF = {
     direction: kind for kind, directions in POOL_DIRECTIONS.items() for direction in directions
@@ -61,10 +63,18 @@ def watch(network: nn.Module) -> Iterator[Watched]:
 
     Yields:
         What was seen; filled while the block runs the network.
+
+    Raises:
+        UsageError: If the network predicts no corners, as soon as it has run.
     """
     seen = Watched()
 
     def keep_maps(_module: nn.Module, _inputs: object, maps: dict[str, Tensor]) -> None:
+        if not set(MAP_NAMES) <= set(maps):
+            raise UsageError(
+                f"the network predicts {', '.join(maps)}; expected the maps of a CornerNet, "
+                f"{', '.join(MAP_NAMES)}; choose another --model"
+            )
         seen.maps = {name: values[:1].detach() for name, values in maps.items()}
 
     def keep_pool(pool: nn.Module, inputs: tuple[Tensor], output: Tensor) -> None:

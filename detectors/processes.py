@@ -89,7 +89,7 @@ def is_distributed(environment: Mapping[str, str]) -> bool:
     """Say whether torchrun started this process among others.
 
     Raises:
-        UsageError: If some of torchrun's variables are missing or no numbers.
+        UsageError: If some of torchrun's variables are missing or make no sense.
     """
     missing = [name for name in TORCHRUN_VARIABLES if not environment.get(name)]
     # MASTER_ADDR and the like alone are set by other programs as well.
@@ -106,4 +106,10 @@ def is_distributed(environment: Mapping[str, str]) -> bool:
                 f"{name} is {environment[name]!r} in the environment; expected a whole number; "
                 "start with torchrun, or unset it"
             )
-    return int(environment["WORLD_SIZE"]) > 1
+    rank, count = int(environment["RANK"]), int(environment["WORLD_SIZE"])
+    if rank >= count:  # would wait for the others for ever
+        raise UsageError(
+            f"RANK is {rank} and WORLD_SIZE {count} in the environment; expected a rank below it; "
+            "start with torchrun, or unset them"
+        )
+    return count > 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from torch import nn
 
@@ -48,6 +49,11 @@ class DetectorSpec:
     std_bgr: tuple[float, float, float] = COCO_STD_BGR
     attention_names: tuple[str, ...] = ()
 
+
+# Weights that come with the repository.
+SHIPPED_WEIGHTS = {
+    "cornernet-nano": Path(__file__).parent / "weights" / "cornernet-nano.safetensors"
+}
 
 # Decoding of the published networks: the test settings of their released configurations.
 DETECTORS: dict[str, DetectorSpec] = {

@@ -14,7 +14,13 @@ from detectors.registry import DetectorSpec
 from runtime.detections import Detections
 from runtime.errors import UsageError
 from runtime.postprocess import PostprocessOptions
-from runtime.saccade import Outputs, SaccadeDetector, with_published_sigma
+from runtime.saccade import (
+    PROCESSOR_BATCH,
+    Outputs,
+    SaccadeDetector,
+    SaccadeOptions,
+    with_published_sigma,
+)
 
 
 class SaccadePredictor:
@@ -25,6 +31,9 @@ class SaccadePredictor:
         options: What to keep of its boxes; the default width of the suppression becomes the one
             published for this detector.
         flip: Refused: what the mirrored crops show is not defined.
+
+    Attributes:
+        options: What is kept, with the width of suppression in use.
 
     Raises:
         UsageError: On creation, if ``flip`` is set.
@@ -39,11 +48,11 @@ class SaccadePredictor:
                 "drop --flip"
             )
         self._detector = detector
-        self._options = with_published_sigma(options)
+        self.options = with_published_sigma(options)
 
     def __call__(self, image: np.ndarray) -> Detections:
         """Find objects on one uint8 (H, W, 3) BGR image of any size."""
-        return self._detector.detect(image, self._options)
+        return self._detector.detect(image, self.options)
 
     def predict_batch(self, images: Sequence[np.ndarray]) -> list[Detections]:
         """Find objects on several images, one after the other: each has crops of its own."""
@@ -77,4 +86,6 @@ def detector_from_network(
         }
         return outputs | {n: maps[n].sigmoid().cpu().numpy() for n in spec.attention_names}
 
-    return SaccadeDetector(infer, size_hw)
+    is_on_processor = next(model.parameters()).device.type == "cpu"
+    options = SaccadeOptions(batch=PROCESSOR_BATCH) if is_on_processor else SaccadeOptions()
+    return SaccadeDetector(infer, size_hw, options)

@@ -60,20 +60,22 @@ class ShapesSpec:
         seed: Seed of the whole set.
         workers: Processes that draw side by side.
         crowding: How many objects, and how hidden.
+        min_size_px: Smallest longest side of an object, before others cover it.
     """
 
     images: int
     seed: int
     workers: int = 1
     crowding: Crowding = NORMAL
+    min_size_px: float = SceneSpec.min_size_px
 
 
-def make_image(seed: int, index: int, crowding: Crowding = NORMAL) -> tuple[np.ndarray, Truth]:
-    """Return image ``index`` of the set ``seed``: uint8 (H, W, 3) BGR, and what is on it."""
-    rng = np.random.default_rng([seed, index])
+def make_image(spec: ShapesSpec, index: int) -> tuple[np.ndarray, Truth]:
+    """Return image ``index`` of a set: uint8 (H, W, 3) BGR, and what is on it."""
+    rng = np.random.default_rng([spec.seed, index])
     image_hw = IMAGE_SIZES_HW[rng.integers(len(IMAGE_SIZES_HW))]
-    spec = SceneSpec(image_hw, crowding=crowding)
-    image, truth = render(random_scene(rng, spec))
+    scene = SceneSpec(image_hw, min_size_px=spec.min_size_px, crowding=spec.crowding)
+    image, truth = render(random_scene(rng, scene))
     return add_camera_noise(rng, image), truth
 
 
@@ -118,7 +120,7 @@ def write_dataset(
 def _write_image(folder: Path, spec: ShapesSpec, index: int) -> tuple[dict[str, Any], Truth]:
     """Draw and store one image; returns its COCO record and truth."""
     cv2.setNumThreads(1)  # processes share the cores already
-    image, truth = make_image(spec.seed, index, spec.crowding)
+    image, truth = make_image(spec, index)
     name = f"{index:06d}.jpg"
     if not cv2.imwrite(str(folder / name), image, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]):
         raise DatasetError(f"cannot write {folder / name}; expected a writable folder with space")

@@ -22,6 +22,7 @@ from typing import Any, get_args
 import torch
 
 from detectors.dataset import CocoSet, read_coco
+from detectors.image_check import check_images
 from detectors.registry import check_size, find_spec
 from detectors.stop_request import TrainingStopped
 from detectors.train_options import (
@@ -35,7 +36,7 @@ from detectors.train_options import (
 )
 from detectors.training_run import TrainingResult, run_training
 from runtime.command_line import CommandParser, count, positive, seed
-from runtime.errors import run_command
+from runtime.errors import UsageError, run_command
 
 __all__ = ["TrainingResult", "main", "run_training"]
 
@@ -59,6 +60,7 @@ def _add_data_options(group: argparse._ArgumentGroup) -> None:
     add("--images", type=Path, help="folder of the images, where --data is a JSON file")
     add("--validation", type=Path, metavar="DATA", help="evaluate on these images now and then")
     add("--validation-images", type=Path, metavar="DIR", help="their folder, as --images")
+    add("--check-images", action="store_true", help="first look at every image of --data")
     add("--out", type=Path, required=True, help="folder for checkpoints, weights and log")
     add("--init", type=Path, metavar="F", help="weights to begin with (fine-tuning)")
     add("--resume", action="store_true", help="continue from OUT/last.pt")
@@ -119,6 +121,8 @@ def _run(arguments: list[str]) -> int:
     options = options_from(parsed)
     torch.set_num_threads(parsed.threads or _cores_of_a_process())
     coco = _read_set(parsed.data, parsed.images)
+    if parsed.check_images:
+        coco = _look_at_images(coco)
     validation = _read_set(parsed.validation, parsed.validation_images)
     session = _session_from(parsed, f"python -m detectors.train {shlex.join(arguments)}")
     try:
@@ -135,13 +139,24 @@ def _run(arguments: list[str]) -> int:
 
 
 def _read_set(data: Path | None, images: Path | None) -> CocoSet | None:
-    """Read annotations, and say on stderr what is peculiar about them."""
+    """Read annotations; the first of torchrun's processes says what is peculiar about them."""
     if data is None:
+        if images is not None:
+            raise UsageError(
+                f"--validation-images is {images} without --validation; expected both; add the set"
+            )
         return None
     coco = read_coco(data, images)
-    if coco.report.problems:
+    if coco.report.counts and os.environ.get("RANK", "0") == "0":
         print(f"{coco.annotation_file}: {coco.report.summary()}", file=sys.stderr)
     return coco
+
+
+def _look_at_images(coco: CocoSet) -> CocoSet:
+    """Leave out images that cannot be used, and say on stderr what remains and what was found."""
+    checked = check_images(coco, os.cpu_count() or 1)
+    print("\n  ".join([checked.report.summary(), *checked.report.details()]), file=sys.stderr)
+    return checked
 
 
 def options_from(parsed: argparse.Namespace) -> TrainOptions:
@@ -175,7 +190,8 @@ def _session_from(parsed: argparse.Namespace, command: str) -> Session:
 def _cores_of_a_process() -> int:
     """Return the cores for each process that torchrun started on this machine."""
     local = os.environ.get("LOCAL_WORLD_SIZE", "1")
-    return max(1, (os.cpu_count() or 1) // int(local if local.isdecimal() else 1))
+    processes = int(local) if local.isdecimal() else 1
+    return max(1, (os.cpu_count() or 1) // max(1, processes))
 
 
 if __name__ == "__main__":

@@ -95,6 +95,7 @@ class Trainer:
 
         Raises:
             TrainingError: If a loss or the gradient is not finite; the weights did not change.
+            UsageError: If batch normalisation has a single value to work with.
         """
         self.rate = self.options.rate * rate_at(self.step, self.options)
         for group in self.optimizer.param_groups:
@@ -141,10 +142,24 @@ class Trainer:
         with torch.autocast(
             self.device.type, precision, enabled=self.options.precision != "float32"
         ):
-            outputs = self._distributed(images)
+            outputs = self._forward(images)
         losses = self._loss(outputs, targets, self._loss_weights)
         self.scaler.scale(losses["total"] / self.options.accumulate).backward()
         return losses
+
+    def _forward(self, images: Tensor) -> Any:
+        """Return the maps of every stack."""
+        try:
+            return self._distributed(images)
+        except ValueError as error:
+            if "more than 1 value per channel" not in str(error):
+                raise
+            height, width = self.options.size_hw
+            raise UsageError(
+                f"batch normalisation got a single value per channel, as {len(images)} image of "
+                f"{height}x{width} goes through the network at once; expected more; take a larger "
+                "--batch or --size, or a smaller --accumulate"
+            ) from None
 
     def _mean_over_processes(
         self, records: list[dict[str, Tensor]], norm: Tensor

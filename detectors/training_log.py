@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -92,10 +93,12 @@ class TrainingLog(contextlib.AbstractContextManager["TrainingLog"]):
 
         Args:
             step: Steps done.
-            values: Figures by name.
+            values: Figures by name; those that are not finite are left out.
         """
         if self._stream is None:
             return
+        # JSON has no infinity; in float16, steps left out have a gradient of that length.
+        values = {name: value for name, value in values.items() if math.isfinite(value)}
         record: dict[str, Any] = {"step": step, "seconds": self.seconds, **values}
         self._stream.write(json.dumps(record) + "\n")
         self._stream.flush()

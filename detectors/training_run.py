@@ -6,18 +6,15 @@ import json
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import torch
 from torch import nn
 
 from detectors.batches import TimedBatches, load_batches, micro_batch_size
-from detectors.checkpoints import save_checkpoint
 from detectors.dataset import CocoSet
 from detectors.evaluate import AveragePrecision
-from detectors.image_check import check_images
 from detectors.objectives import find_objective
 from detectors.processes import OneProcess, open_processes
 from detectors.stop_request import StopRequest, TrainingStopped
@@ -25,8 +22,14 @@ from detectors.train_options import Session, TrainOptions, check_session
 from detectors.trainer import Trainer
 from detectors.training_evaluation import score_average, show_pictures
 from detectors.training_log import Meter, TrainingLog
-from detectors.training_state import describe_run, remove_leftovers, restore_state, save_state
-from runtime.errors import DatasetError
+from detectors.training_sets import ImageSets
+from detectors.training_state import (
+    describe_run,
+    remove_leftovers,
+    restore_state,
+    save_state,
+    write_average,
+)
 
 if TYPE_CHECKING:
     from detectors.training_board import TrainingBoard
@@ -51,19 +54,6 @@ class TrainingResult:
     is_main: bool
 
 
-@dataclass(frozen=True)
-class ImageSets:
-    """What a run looks at.
-
-    Attributes:
-        training: Images to learn from.
-        validation: Images to evaluate on; None evaluates nothing.
-    """
-
-    training: CocoSet
-    validation: CocoSet | None
-
-
 def run_training(
     options: TrainOptions,
     session: Session,
@@ -84,14 +74,11 @@ def run_training(
         TrainingStopped: After Ctrl-C or SIGTERM; ``last.pt`` holds the last step.
         CornerRTError: If options, data or checkpoint do not fit, or a loss is not finite.
     """
-    if validation is not None and validation.class_names != coco.class_names:
-        raise DatasetError(
-            f"the validation set has classes {', '.join(validation.class_names)}; expected those "
-            f"of the training set, {', '.join(coco.class_names)}; give sets with the same classes"
-        )
     started = time.monotonic()
+    sets = ImageSets(coco, validation)
+    sets.check()
     processes = open_processes(session.device)
-    run = TrainingRun(options, session, ImageSets(coco, validation), processes, network)
+    run = TrainingRun(options, session, sets, processes, network)
     run.train()
     if processes.is_main:
         run.write_weights(run.weights_path)
@@ -147,14 +134,11 @@ class TrainingRun:
             if processes.is_main:
                 print(kept, file=sys.stderr)
         if session.resume:
-            self.best = restore_state(self._state_path, self.trainer, self._description)
-        elif processes.is_main:
-            self.best_path.unlink(missing_ok=True)  # of another run; this one has none yet
+            best = restore_state(self._state_path, self.trainer, self._description)
+            self.best = best if self.best_path.is_file() else {}
         if processes.is_main:
             remove_leftovers(self._state_path)
-        if processes.is_main and sets.validation:
-            # An image that cannot be read would end the run at its first evaluation.
-            self.sets = replace(sets, validation=check_images(sets.validation))
+            self.sets = sets.with_sound_validation()
 
     @property
     def _description(self) -> dict[str, object]:
@@ -181,6 +165,8 @@ class TrainingRun:
         batches = load_batches(dataset, self.options, self.processes, trainer.step, session.workers)
         board = self._open_board()
         is_silent = not self.processes.is_main
+        if self.processes.is_main and not session.resume:
+            self.best_path.unlink(missing_ok=True)  # of another run; this one has none yet
         path = session.out / "log.jsonl"
         with (
             StopRequest() as stop,
@@ -192,11 +178,11 @@ class TrainingRun:
                 log.step()
                 if self._is_due(session.log_every):
                     log.write(trainer.step, meter.take() | {"rate": trainer.rate})
-                if self._is_due(session.evaluate_every):
-                    self._evaluate(log, board, stop)
+                improved = self._is_due(session.evaluate_every) and self._evaluate(log, board, stop)
                 # All processes stop after the same step, whichever of them was asked.
                 stopped = self.processes.mean([stop.is_made])[0] > 0
-                if stopped or self._is_due(session.save_every):
+                # After a new best at once: a resumed run must not take a lesser one for better.
+                if stopped or improved or self._is_due(session.save_every):
                     self._save()
                 if stopped:
                     raise TrainingStopped(
@@ -214,24 +200,27 @@ class TrainingRun:
         """Say whether something that happens every so many steps, and at the end, happens now."""
         return self.trainer.step % every == 0 or self.trainer.step == self.last_step
 
-    def _evaluate(self, log: TrainingLog, board: TrainingBoard | None, stop: StopRequest) -> None:
-        """Score the averaged weights on the validation set; keep them if they are the best."""
-        validation = self.sets.validation
+    def _evaluate(self, log: TrainingLog, board: TrainingBoard | None, stop: StopRequest) -> bool:
+        """Score the averaged weights on the validation set; say whether they were kept as best."""
+        validation, improved = self.sets.validation, False
         if self.processes.is_main:
             if board:
                 show_pictures(self.trainer, validation or self.sets.training, board)
             limit = self.session.evaluate_images
             if validation and (figures := score_average(self.trainer, validation, limit, stop)):
-                self._keep_if_best(figures, log)
+                improved = self._keep_if_best(figures, log)
         self.processes.wait()
+        return improved
 
-    def _keep_if_best(self, figures: AveragePrecision, log: TrainingLog) -> None:
+    def _keep_if_best(self, figures: AveragePrecision, log: TrainingLog) -> bool:
         """Record an evaluation; write its weights if no earlier one was as good."""
         values = {name: value for name, value in asdict(figures).items() if name != "images"}
         log.write(self.trainer.step, values)
-        if figures.ap > self.best.get("ap", -1.0):
-            self.best = {"ap": figures.ap, "step": self.trainer.step}
-            self.write_weights(self.best_path, {"ap": f"{figures.ap:.5f}"})
+        if figures.ap <= self.best.get("ap", -1.0):
+            return False
+        self.best = {"ap": figures.ap, "step": self.trainer.step}
+        self.write_weights(self.best_path, {"ap": f"{figures.ap:.5f}"})
+        return True
 
     def _save(self) -> None:
         """Write ``last.pt``, from the first process."""
@@ -239,19 +228,12 @@ class TrainingRun:
             save_state(self._state_path, self.trainer, self._description, self.best)
 
     def write_weights(self, path: Path, more: Mapping[str, str] | None = None) -> None:
-        """Write the averaged weights as safetensors, with the facts that belong to them."""
-        options = self.options
-        metadata = {
-            "model": options.model,
+        """Write the averaged weights, with the facts that belong to them."""
+        facts = {
             "class_names": json.dumps(self.sets.training.class_names),
-            "size_hw": json.dumps(options.size_hw),
-            "steps": str(self.trainer.step),
-            "batch": str(options.batch),
-            "seed": str(options.seed),
             "command": self.session.command,
-            "torch": torch.__version__,
         }
-        save_checkpoint(self.trainer.average.network, path, metadata | dict(more or {}))
+        write_average(path, self.trainer, facts | dict(more or {}))
 
     def _open_board(self) -> TrainingBoard | None:
         """Open the event files, if asked for and in the first process."""

@@ -1,8 +1,10 @@
-"""The checkpoint of a run in progress: everything that continuing it bit for bit needs."""
+"""The files of a run: what continuing it bit for bit needs, and the averaged weights."""
 
 from __future__ import annotations
 
+import json
 import os
+import warnings
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -10,6 +12,7 @@ from typing import Any
 
 import torch
 
+from detectors.checkpoints import save_checkpoint
 from detectors.trainer import Trainer
 from runtime.atomic_file import replace_when_done
 from runtime.errors import CheckpointError, OutputError
@@ -91,13 +94,42 @@ def restore_state(path: Path, trainer: Trainer, run: Mapping[str, Any]) -> dict[
             f"{path} was made with other options ({'; '.join(differing)}); repeat them, or start "
             "in another --out"
         )
-    trainer.network.load_state_dict(state["model"])
-    trainer.average.network.load_state_dict(state["average"])
-    trainer.optimizer.load_state_dict(state["optimizer"])
-    trainer.scaler.load_state_dict(state["scaler"])
+    try:
+        trainer.network.load_state_dict(state["model"])
+        trainer.average.network.load_state_dict(state["average"])
+        trainer.optimizer.load_state_dict(state["optimizer"])
+        trainer.scaler.load_state_dict(state["scaler"])
+        _restore_random_states(state["random"], trainer.device)
+    except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
+        raise CheckpointError(
+            f"{path} does not fit this network ({_first_sentence(error)}); expected what this "
+            "version writes; leave --resume away"
+        ) from None
     trainer.step = state["step"]
-    _restore_random_states(state["random"], trainer.device)
     return state["best"]
+
+
+def write_average(path: Path, trainer: Trainer, facts: Mapping[str, str]) -> None:
+    """Write the averaged weights as safetensors.
+
+    Args:
+        path: The file to write.
+        trainer: Holds the weights.
+        facts: What its metadata says beside model, size, steps, batch, seed and torch's version.
+
+    Raises:
+        OSError: If it cannot be written; the file that was there before is left.
+    """
+    options = trainer.options
+    metadata = {
+        "model": options.model,
+        "size_hw": json.dumps(options.size_hw),
+        "steps": str(trainer.step),
+        "batch": str(options.batch),
+        "seed": str(options.seed),
+        "torch": torch.__version__,
+    }
+    save_checkpoint(trainer.average.network, path, metadata | dict(facts))
 
 
 def remove_leftovers(path: Path) -> None:
@@ -109,15 +141,28 @@ def remove_leftovers(path: Path) -> None:
 def _read_state(path: Path, device: torch.device) -> dict[str, Any]:
     """Read a file of ``save_state``; nothing in it is executed."""
     try:
-        state = torch.load(path, map_location=device, weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about pickle protocols; the outcome is checked
+            state = torch.load(path, map_location=device, weights_only=True)
     except FileNotFoundError:
         raise CheckpointError(f"no {path} to resume from; leave --resume away") from None
     except Exception as error:  # torch raises many kinds for a damaged file
-        reason = str(error).partition("\n")[0] or type(error).__name__
-        raise CheckpointError(f"cannot read {path} ({reason}); leave --resume away") from None
-    if not isinstance(state, dict) or not state.keys() >= KEYS:
+        raise CheckpointError(
+            f"cannot read {path} ({_first_sentence(error)}); leave --resume away"
+        ) from None
+    if (
+        not isinstance(state, dict)
+        or not state.keys() >= KEYS
+        or not isinstance(state["run"], dict)
+        or not isinstance(state["step"], int)
+    ):
         raise CheckpointError(f"{path} is no checkpoint of this command; leave --resume away")
     return state
+
+
+def _first_sentence(error: Exception) -> str:
+    """Return what an error of torch begins with; the rest may advise to trust the file."""
+    return str(error).partition("\n")[0].partition(". ")[0].rstrip(".:") or type(error).__name__
 
 
 def _random_states(device: torch.device) -> dict[str, torch.Tensor]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from runtime.contract import MAP_NAMES
+from runtime.contract import COMPARED_MAPS
 
 Arrays = Mapping[str, np.ndarray]
 
@@ -59,19 +59,19 @@ class Agreement:
         return self.matched / self.wanted if self.wanted else 1.0
 
     def maps(self) -> list[Difference]:
-        """Return the differences of the raw maps, of those that both sides show."""
-        return [self.differences[name] for name in MAP_NAMES if name in self.differences]
+        """Return the differences of raw and attention maps, of those that both sides show."""
+        return [self.differences[name] for name in COMPARED_MAPS if name in self.differences]
 
     def add(self, reference: Arrays, other: Arrays) -> None:
         """Compare one frame.
 
         Args:
             reference: ``boxes`` (1, D, 4), ``scores`` (1, D), ``class_ids`` (1, D),
-                ``corner_scores`` (1, D, 2), and any raw maps, by name.
-            other: The same; raw maps that it lacks are left out.
+                ``corner_scores`` (1, D, 2), and any raw or attention maps, by name.
+            other: The same; maps that it lacks are left out.
         """
         self.frames += 1
-        for name in MAP_NAMES:
+        for name in COMPARED_MAPS:
             if name in reference and name in other:
                 self._widen(name, reference[name], other[name])
         rows, others = _first(reference), _first(other)

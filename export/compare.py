@@ -24,7 +24,14 @@ from export.onnx_graph import load_model
 from export.surgery import keep_outputs
 from runtime.camera_files import read_image
 from runtime.command_line import CommandParser, seed
-from runtime.contract import DETECTION_NAMES, INPUT_NAME, MAP_NAMES, ModelContract, read_contract
+from runtime.contract import (
+    COMPARED_MAPS,
+    DETECTION_NAMES,
+    INPUT_NAME,
+    MAP_NAMES,
+    ModelContract,
+    read_contract,
+)
 from runtime.errors import ArtifactError, ExportError, UsageError, run_command
 
 Arrays = dict[str, np.ndarray]
@@ -52,7 +59,7 @@ class Comparison:
     """The outcome for all frames.
 
     Attributes:
-        maps: One entry per raw map.
+        maps: One entry per raw or attention map.
         detections: Rows above ``SCORE_THRESHOLD`` of the reference; None for a raw graph.
         unmatched: Rows that one side has and the other lacks.
     """
@@ -79,11 +86,13 @@ def compare_outputs(reference: Arrays, other: Arrays, tolerance: Tolerance) -> C
     """Compare what two runtimes made of the same frames.
 
     Args:
-        reference: Raw maps, and detections where the graph decodes, by name.
+        reference: Raw maps, attention maps where there are some, and detections where the graph
+            decodes, by name.
         other: The same names.
         tolerance: What counts as the same row.
     """
-    maps = tuple(difference_of(name, reference[name], other[name]) for name in MAP_NAMES)
+    shown = [name for name in COMPARED_MAPS if name in reference]
+    maps = tuple(difference_of(name, reference[name], other[name]) for name in shown)
     if "scores" not in other:
         return Comparison(maps, None, 0)
     unmatched = count = 0
@@ -144,8 +153,8 @@ def run_onnxruntime(model: ModelProto, frames: np.ndarray) -> Arrays:
     Raises:
         ArtifactError: If ONNX Runtime refuses the model or has no raw maps to show.
     """
-    decoded = [value.name for value in model.graph.output if value.name in DETECTION_NAMES]
-    names = [*decoded, *MAP_NAMES]
+    given = [value.name for value in model.graph.output if value.name not in MAP_NAMES]
+    names = [*given, *MAP_NAMES]
     try:
         keep_outputs(model, names)
         session = onnxruntime.InferenceSession(

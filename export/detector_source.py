@@ -8,17 +8,12 @@ from pathlib import Path
 import torch
 from torch import nn
 
-import detectors
 from detectors.checkpoints import load_checkpoint, read_class_names, read_metadata
 from detectors.coco_names import COCO_NAMES
-from detectors.registry import build_detector, find_spec
+from detectors.registry import SHIPPED_WEIGHTS, build_detector, find_spec
 from runtime.atomic_file import sha256_of
 from runtime.contract import ProvenanceStep
 from runtime.errors import UsageError
-
-SHIPPED_WEIGHTS = {
-    "cornernet-nano": Path(detectors.__file__).parent / "weights" / "cornernet-nano.safetensors"
-}
 
 
 @dataclass(frozen=True)
@@ -73,7 +68,8 @@ def load_detector(source: DetectorSource) -> LoadedDetector:
     class_names = _class_names(path, source.num_classes)
     network = build_detector(source.name, len(class_names)).eval()
     report = load_checkpoint(network, path)
-    note = read_metadata(path).get("command", f"layout {report.layout}")
+    origin = f"layout {report.layout}; {report.note}" if report.note else f"layout {report.layout}"
+    note = read_metadata(path).get("command", origin)
     step = ProvenanceStep("weights", sha256_of(path), f"torch {torch.__version__}", note)
     return LoadedDetector(network, class_names, step)
 

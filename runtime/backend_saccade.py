@@ -11,7 +11,7 @@ import numpy as np
 from runtime.backend_base import Backend, Outputs, PreparedFrame
 from runtime.errors import UsageError
 from runtime.geometry import Letterbox
-from runtime.saccade import SaccadeDetector, SaccadeOptions
+from runtime.saccade import PROCESSOR_BATCH, SaccadeDetector, SaccadeOptions
 
 
 class SaccadeBackend(Backend):
@@ -22,7 +22,8 @@ class SaccadeBackend(Backend):
 
     Args:
         network: Runs the model; opened and closed through this one.
-        options: How much to look; ``batch`` is lowered to what the network takes.
+        options: How much to look; ``batch`` is lowered to what the network takes, or to
+            ``PROCESSOR_BATCH`` where only memory limits that.
 
     Attributes:
         detector: What looks twice, from ``open`` on.
@@ -49,7 +50,7 @@ class SaccadeBackend(Backend):
                 f"{artifact} gives {', '.join(spec.name for spec in self.contract.outputs)}; "
                 "expected attention maps as well; open it with runtime.backends.open_backend"
             )
-        batch = min(self._options.batch, self._network.largest_batch or self._options.batch)
+        batch = min(self._options.batch, self._network.largest_batch or PROCESSOR_BATCH)
         options = dataclasses.replace(self._options, batch=batch)
         self.detector = SaccadeDetector(self._network.infer, self.contract.size_hw, options)
 

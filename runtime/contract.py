@@ -31,6 +31,8 @@ MAP_NAMES = ("tl_heat", "br_heat", "tl_tag", "br_tag", "tl_off", "br_off")
 # What CornerNet-Saccade gives beside the detections: float32 (N, 1, h, w) in [0, 1], whether the
 # middle of a large, medium or small object lies in a cell, at strides 16, 8 and 4.
 ATTENTION_NAMES = ("att0", "att1", "att2")
+# What two runtimes must compute alike, of the maps that an artifact shows.
+COMPARED_MAPS = (*MAP_NAMES, *ATTENTION_NAMES)
 
 
 @dataclass(frozen=True)

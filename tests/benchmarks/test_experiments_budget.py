@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import math
 
+import numpy as np
 import pytest
 
 from benchmarks.experiments_budget import FULL, QUICK, budget_facts, computed_once, draw_sets
+from detectors.dataset import CocoSet
 from detectors.registry import check_size
 
 
@@ -22,11 +24,27 @@ def test_a_budget_can_be_spent(budget):
 def test_sets_are_drawn_once_and_differ(tmp_path):
     sets = draw_sets(QUICK, tmp_path)
     assert len(sets.training.examples) == QUICK.training_images
-    assert len(sets.ordinary.examples) == len(sets.crowded.examples) == QUICK.validation_images
-    texts = {coco.annotation_file.read_text() for coco in (sets.ordinary, sets.crowded)}
-    assert len(texts) == 2
-    before = sets.ordinary.annotation_file.stat().st_mtime_ns
-    assert draw_sets(QUICK, tmp_path).ordinary.annotation_file.stat().st_mtime_ns == before
+    unseen = [
+        sets.unseen.ordinary,
+        sets.unseen.crowded,
+        sets.all_sizes.ordinary,
+        sets.all_sizes.crowded,
+    ]
+    assert {len(coco.examples) for coco in unseen} == {QUICK.validation_images}
+    assert len({coco.annotation_file.read_text() for coco in unseen}) == 4
+    before = sets.training.annotation_file.stat().st_mtime_ns
+    assert draw_sets(QUICK, tmp_path).training.annotation_file.stat().st_mtime_ns == before
+
+
+def test_only_the_runs_see_large_objects_alone(tmp_path):
+    sets = draw_sets(QUICK, tmp_path)
+    # Others may cover a third of an object, so that less than its least size is visible.
+    assert smallest(sets.all_sizes.crowded) < QUICK.min_size_px / 2 < smallest(sets.training)
+
+
+def smallest(coco: CocoSet) -> float:
+    boxes = np.concatenate([example.boxes_xyxy for example in coco.examples])
+    return float((boxes[:, 2:] - boxes[:, :2]).max(1).min())
 
 
 def test_a_result_is_computed_once(tmp_path):

@@ -130,7 +130,7 @@ def test_nothing_found_and_nothing_there():
 
 @pytest.fixture(name="coco", scope="module")
 def shapes(tmp_path_factory: pytest.TempPathFactory) -> CocoSet:
-    return draw_sets(QUICK, tmp_path_factory.mktemp("sets")).crowded
+    return draw_sets(QUICK, tmp_path_factory.mktemp("sets")).all_sizes.crowded
 
 
 def test_a_recorder_keeps_what_it_returns():

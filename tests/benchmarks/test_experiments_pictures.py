@@ -46,7 +46,7 @@ def test_nothing_found():
 
 
 def test_the_images_with_most_prevented_wrong_pairs_come_first(tmp_path, monkeypatch):
-    coco = draw_sets(QUICK, tmp_path).crowded
+    coco = draw_sets(QUICK, tmp_path).all_sizes.crowded
     places = iter(range(len(coco.examples)))
 
     def predictor(candidate: Candidate, threshold: float):
@@ -71,6 +71,6 @@ def test_there_are_no_more_examples_than_images(tmp_path, monkeypatch, count):
     monkeypatch.setattr(
         pictures, "predictor_with_threshold", lambda *_: lambda image: Detections.empty()
     )
-    coco = draw_sets(QUICK, tmp_path).crowded
+    coco = draw_sets(QUICK, tmp_path).all_sizes.crowded
     candidate = Candidate(nn.Identity(), "cornernet-nano", (64, 64))
     assert len(pair_examples(candidate, coco, count)) == min(count, QUICK.validation_images)

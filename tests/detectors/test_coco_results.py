@@ -48,6 +48,9 @@ def test_images_that_are_not_evaluated_are_dropped(coco: CocoSet, tmp_path: Path
         ({"bbox": [1, 2, -3, 4]}, "width and height of at least 0"),
         ({"score": "high"}, "score 'high'; expected a number"),
         ({"score": float("inf")}, "score inf"),
+        ({"score": 10**400}, "expected a number"),
+        ({"bbox": [1, 2, 10**400, 4]}, "expected x, y, width, height"),
+        ({"score": True}, "score True"),
     ],
 )
 def test_a_wrong_entry_is_named(coco: CocoSet, tmp_path: Path, changes: dict, message: str) -> None:

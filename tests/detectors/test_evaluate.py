@@ -22,7 +22,8 @@ from export import export_onnx
 from runtime.camera_files import read_image
 from runtime.detections import Detections
 from runtime.errors import SourceError
-from tests.builders import write_tiny_artifact
+from runtime.saccade import SIGMA
+from tests.builders import TINY_CONTRACT, write_tiny_artifact, write_tiny_saccade
 
 SHIPPED = Path(command.__file__).parent / "weights" / "cornernet-nano.safetensors"
 
@@ -276,3 +277,19 @@ def test_a_watched_run_shows_its_progress(coco, capsys, monkeypatch):
     monkeypatch.setattr(sys.stderr, "isatty", lambda: False, raising=False)
     evaluate(coco, oracle(coco))
     assert capsys.readouterr().err == ""
+
+
+def test_the_record_has_the_suppression_that_two_looks_really_take(coco, tmp_path, capsys):
+    body = json.loads(coco.annotation_file.read_text())
+    body["categories"] = [
+        {"id": number, "name": name} for number, name in enumerate(TINY_CONTRACT.class_names, 1)
+    ]
+    body["annotations"] = [e for e in body["annotations"] if e["category_id"] <= 2]
+    annotations, record = tmp_path / "a.json", tmp_path / "record.json"
+    annotations.write_text(json.dumps(body))
+    artifact = write_tiny_saccade(tmp_path / "a.onnx")
+    images = coco.annotation_file.parent / "images"
+    sources = ("--data", annotations, "--images", images, "--artifact", artifact)
+    for options, sigma in (((), SIGMA), (("--sigma", 0.4), 0.4)):
+        run(capsys, *sources, "--limit", 1, "--json", record, *options)
+        assert json.loads(record.read_text())["options"]["sigma"] == sigma

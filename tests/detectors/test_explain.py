@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from detectors.explain import main, open_detector, read_truth
+from detectors.explain import main, open_detector, read_truth, shipped_weights
 from detectors.shapes_drawing import CLASS_NAMES
 from runtime.errors import CheckpointError, DatasetError, UsageError
 
@@ -58,9 +58,14 @@ def test_an_image_that_is_not_annotated_is_refused(shapes: Path, tmp_path: Path)
 
 def test_models_without_shipped_weights_want_some() -> None:
     with pytest.raises(UsageError, match="cornernet-squeeze has no shipped weights"):
-        open_detector("cornernet-squeeze", None, None)
+        shipped_weights("cornernet-squeeze")
+    with pytest.raises(UsageError, match="unknown model 'yolo'"):
+        shipped_weights("yolo")
+
+
+def test_a_size_that_does_not_fit_is_refused() -> None:
     with pytest.raises(UsageError, match="got height 100"):
-        open_detector("cornernet-nano", None, [100, 100])
+        open_detector("cornernet-nano", shipped_weights("cornernet-nano"), [100, 100])
 
 
 def test_weights_of_something_else_are_refused(tmp_path: Path) -> None:

@@ -90,6 +90,16 @@ def test_every_label_is_written_once() -> None:
     assert axes.texts[0].get_position() != axes.texts[1].get_position()
 
 
+def test_a_dollar_in_a_name_is_no_formula(tmp_path: Path) -> None:
+    sheet = Sheet.blank(2.0)
+    sheet.text(0.3, 0.3, r"5$\bar{$.png")
+    axes = sheet.axes(Place(1, 1, 1, 1))
+    show_image(axes, np.zeros((10, 10, 3)))
+    draw_labels(axes, [Label(r"$\foo$", (5, 5), "red")])
+    sheet.save(tmp_path / "a.png", 20)
+    assert (tmp_path / "a.png").stat().st_size > 0
+
+
 def test_a_scale_names_its_ends() -> None:
     axes = Sheet.blank(2.0).axes(Place(1, 1, 4, 0.1))
     show_scale(axes, colormaps["magma"], -1.25, 3.5)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from detectors.explain_image import Detector, Placement, Truth, explain_image
+from detectors.explain_record import record_of
 from detectors.predict import predictor_from_network
 from detectors.registry import DETECTORS, build_detector
+from runtime.contract import ATTENTION_NAMES
 from runtime.errors import UsageError
 from runtime.geometry import Letterbox
 from runtime.postprocess import PostprocessOptions
@@ -69,8 +73,15 @@ def test_a_network_without_corners_is_refused() -> None:
             return {"hm": images}
 
     model = Detector(Centres(), SPEC, (64, 96), NAMES)
-    with pytest.raises((UsageError, KeyError)):
+    with pytest.raises(UsageError, match="predicts hm; expected the maps of a CornerNet, tl_heat"):
         explain_image(picture(), model, 0.3)
+
+
+def test_a_network_that_looks_closer_is_explained_by_its_first_look() -> None:
+    one_look = detector()
+    spec = replace(one_look.spec, attention_names=ATTENTION_NAMES)
+    explanation = explain_image(picture(), replace(one_look, spec=spec), 0.3)
+    assert record_of(explanation) == record_of(explain_image(picture(), one_look, 0.3))
 
 
 @pytest.mark.parametrize("image_hw", [(64, 96), (100, 50), (33, 200)])

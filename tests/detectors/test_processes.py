@@ -66,6 +66,11 @@ def test_a_variable_that_is_no_number_is_named(name):
         is_distributed(COMPLETE | {name: "two"})
 
 
+def test_a_rank_that_is_too_high_would_wait_for_ever():
+    with pytest.raises(UsageError, match="RANK is 2 and WORLD_SIZE 2"):
+        is_distributed(COMPLETE | {"RANK": "2"})
+
+
 def test_a_gpu_that_is_not_there_is_refused(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(UsageError, match="--device cuda found no GPU"):

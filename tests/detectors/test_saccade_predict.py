@@ -18,6 +18,7 @@ from detectors.saccade_predict import SaccadePredictor, detector_from_network
 from runtime.contract import ATTENTION_NAMES, DecodeParams
 from runtime.errors import UsageError
 from runtime.postprocess import PostprocessOptions
+from runtime.saccade import SIGMA
 from tests.builders import picture, write_tiny_saccade
 
 SPEC = dataclasses.replace(
@@ -76,6 +77,7 @@ def test_an_artifact_with_attention_looks_twice(tmp_path: Path):
     model = model_from_artifact(write_tiny_saccade(tmp_path / "a.onnx", attention=0.6), OPTIONS)
     assert isinstance(model.predict, SaccadePredictor)
     assert model.class_names == ("square", "circle")
+    assert model.predict.options.sigma == SIGMA
     assert len(model.predict(picture(120, 160))) > 0
 
 

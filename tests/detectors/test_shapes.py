@@ -14,13 +14,21 @@ from runtime.camera_files import read_image
 
 
 def test_an_image_depends_on_seed_and_number_alone():
-    image, truth = make_image(7, 3)
-    again, _ = make_image(7, 3)
+    image, truth = make_image(ShapesSpec(1, seed=7), 3)
+    again, _ = make_image(ShapesSpec(1, seed=7), 3)
     assert (image == again).all() and len(truth.class_ids) >= 1
     assert max(image.shape[:2]) == 256
     for seed, index in ((7, 4), (8, 3)):
-        other, _ = make_image(seed, index)
+        other, _ = make_image(ShapesSpec(1, seed), index)
         assert other.shape != image.shape or (other != image).any()
+
+
+def test_objects_can_be_kept_large():
+    _, truth = make_image(ShapesSpec(1, seed=7, min_size_px=100.0), 3)
+    sides = (truth.boxes_xyxy[:, 2:] - truth.boxes_xyxy[:, :2]).max(1)
+    assert len(sides) and sides.min() > 50  # others may cover a third of an object
+    _, usual = make_image(ShapesSpec(1, seed=7), 3)
+    assert len(usual.boxes_xyxy) != len(sides) or (usual.boxes_xyxy != truth.boxes_xyxy).any()
 
 
 def test_dataset_is_the_same_for_any_count_and_number_of_workers(tmp_path):
@@ -35,7 +43,7 @@ def test_dataset_is_the_same_for_any_count_and_number_of_workers(tmp_path):
 
 def test_annotations_are_what_was_drawn_and_valid_coco(tmp_path):
     path = write_dataset(tmp_path, ShapesSpec(images=2, seed=9))
-    _, truth = make_image(9, 1)
+    _, truth = make_image(ShapesSpec(2, seed=9), 1)
     example = read_coco(tmp_path).examples[1]
     assert np.array_equal(example.boxes_xyxy, truth.boxes_xyxy)
     assert np.array_equal(example.class_ids, truth.class_ids)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -69,6 +70,30 @@ def test_a_json_file_and_a_validation_set_are_read_wherever_they_lie(shapes, tmp
     assert main([*words, "--validation", str(file), "--validation-images", images]) == 0
     assert "best AP" in capsys.readouterr().out
     assert (tmp_path / "best.safetensors").is_file()
+
+
+def test_images_are_looked_at_beforehand_if_asked_for(shapes, tmp_path, capsys):
+    data = tmp_path / "data"
+    shutil.copytree(shapes, data)
+    damaged = min((data / "images").iterdir())
+    damaged.write_bytes(b"no image")
+    words = arguments(data, tmp_path, "--steps", "1")
+    assert main(words) == 0
+    assert "that cannot be decoded" not in capsys.readouterr().err
+    assert main([*words, "--check-images"]) == 0
+    said = capsys.readouterr().err
+    remaining = len(list((data / "images").iterdir())) - 1
+    assert f"{remaining} images, " in said
+    assert f"cannot be decoded, left out with their objects: 1 ({damaged.name})" in said
+
+
+def test_a_set_of_damaged_images_is_refused(shapes, tmp_path, capsys):
+    data = tmp_path / "data"
+    shutil.copytree(shapes, data)
+    for image in (data / "images").iterdir():
+        image.write_bytes(b"no image")
+    assert main(arguments(data, tmp_path, "--steps", "1", "--check-images")) == 2
+    assert "can be used" in capsys.readouterr().err.splitlines()[-1]
 
 
 def test_the_shapes_recipe_is_that_of_the_shipped_weights():
@@ -153,6 +178,7 @@ def test_every_value_of_a_recipe_can_be_replaced():
         (["--resume"], "to resume from"),
         (["--init", "none.safetensors"], "none.safetensors"),
         (["--validation", "none"], "expected COCO annotations"),
+        (["--validation-images", "none"], "without --validation"),
     ],
 )
 def test_bad_options_are_one_line_and_status_2(shapes, tmp_path, capsys, more, message):
@@ -160,6 +186,42 @@ def test_bad_options_are_one_line_and_status_2(shapes, tmp_path, capsys, more, m
     error = capsys.readouterr().err.splitlines()[-1]
     assert error.startswith("error: ") and message in error
     assert not (tmp_path / "cornernet-nano.safetensors").exists()
+
+
+def changed_set(shapes: Path, folder: Path, **changes: object) -> Path:
+    """Copy a set, with other annotations."""
+    shutil.copytree(shapes / "images", folder / "images")
+    body = json.loads((shapes / "annotations.json").read_text())
+    (folder / "annotations.json").write_text(json.dumps(body | changes))
+    return folder
+
+
+def test_a_set_without_objects_is_refused(shapes, tmp_path, capsys):
+    data = changed_set(shapes, tmp_path / "set", annotations=[])
+    assert main(arguments(data, tmp_path / "out", "--steps", "1")) == 2
+    assert "has no object to learn from" in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_empty_images_and_crowds_are_told_by_the_first_process(
+    shapes, tmp_path, capsys, monkeypatch
+):
+    annotations = json.loads((shapes / "annotations.json").read_text())["annotations"]
+    annotations[0]["iscrowd"] = 1
+    data = changed_set(shapes, tmp_path / "set", annotations=annotations)
+    words = arguments(data, tmp_path / "out", "--steps", "1")
+    assert main(words) == 0
+    assert "crowds, not trained on and ignored in evaluation: 1" in capsys.readouterr().err
+    for name, value in {"RANK": "1", "LOCAL_RANK": "1"}.items():
+        monkeypatch.setenv(name, value)
+    assert main(words) == 2  # the rest of torchrun's variables is missing
+    assert "crowds" not in capsys.readouterr().err
+
+
+def test_a_count_of_processes_that_is_none_takes_all_cores(monkeypatch):
+    all_cores = detectors.train._cores_of_a_process()
+    for value in ("0", "two"):
+        monkeypatch.setenv("LOCAL_WORLD_SIZE", value)
+        assert detectors.train._cores_of_a_process() == all_cores
 
 
 def test_missing_data_is_one_line(tmp_path, capsys):

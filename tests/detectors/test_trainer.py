@@ -92,6 +92,12 @@ def test_both_memory_layouts_compute_the_same(shapes):
     assert totals[0] == pytest.approx(totals[1], rel=1e-4)
 
 
+def test_a_single_value_for_batch_normalisation_is_refused(shapes):
+    options = tiny_options(size_hw=(32, 32), batch=1)
+    with pytest.raises(UsageError, match="1 image of 32x32 goes through the network at once"):
+        Trainer(options, 6).train_step(tiny_batches(shapes, options))
+
+
 class Poisoned(nn.Module):
     """Nano, with a number added to its first top-left embedding map."""
 

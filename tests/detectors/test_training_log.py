@@ -47,6 +47,15 @@ def test_records_are_json_lines_and_reach_the_board(tmp_path):
     assert board.scalars == [(1, {"total": 2.5}), (2, {"ap": 0.5})] and board.is_closed
 
 
+def test_figures_that_are_not_finite_are_left_out(tmp_path):
+    board = Board()
+    with TrainingLog(tmp_path / "log.jsonl", 0, 9, board) as log:
+        log.write(1, {"total": 2.5, "gradient": float("inf")})
+    record = json.loads((tmp_path / "log.jsonl").read_text())
+    assert record["total"] == 2.5 and "gradient" not in record
+    assert board.scalars == [(1, {"total": 2.5})]
+
+
 def test_a_resumed_run_keeps_the_records_up_to_its_first_step(tmp_path):
     path = tmp_path / "log.jsonl"
     path.write_text('{"step": 2}\n{"step": 4}\n{"step": 6}\n{"ste')

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 import detectors.training_evaluation
-import detectors.training_run
+import detectors.training_state
 from detectors.checkpoint_layouts import is_counter
 from detectors.checkpoints import load_checkpoint, read_metadata
 from detectors.dataset import CocoSet, read_coco
@@ -112,13 +112,13 @@ def test_the_best_averaged_weights_are_kept(coco, tmp_path, monkeypatch):
     fake_evaluations(monkeypatch, [0.2, 0.6, 0.6, 0.4])
     session = tiny_session(tmp_path, evaluate_every=1)
     kept = {}
-    save = detectors.training_run.save_checkpoint
+    save = detectors.training_state.save_checkpoint
 
     def spy(network, path, metadata):
         kept[metadata["steps"], path.name] = {k: v.clone() for k, v in network.state_dict().items()}
         save(network, path, metadata)
 
-    monkeypatch.setattr(detectors.training_run, "save_checkpoint", spy)
+    monkeypatch.setattr(detectors.training_state, "save_checkpoint", spy)
     result = run_training(TINY_OPTIONS, session, coco, coco)
     assert result.best_ap == 0.6 and result.best_weights == tmp_path / "best.safetensors"
     assert set(kept) == {
@@ -145,6 +145,41 @@ def test_a_resumed_run_remembers_its_best(coco, tmp_path, monkeypatch):
     result = run_training(TINY_OPTIONS, again, coco, coco)
     assert result.best_ap == 0.7
     assert read_metadata(tmp_path / "best.safetensors")["steps"] == "2"
+
+
+def test_a_killed_run_does_not_take_a_lesser_evaluation_for_its_best(coco, tmp_path, monkeypatch):
+    fake_evaluations(monkeypatch, [0.7, 0.3])
+    session = tiny_session(tmp_path, evaluate_every=1, save_every=100)
+    take = Trainer.train_step
+
+    def train_step(trainer: Trainer, batches) -> dict[str, float]:
+        if trainer.step == 1:
+            raise KeyboardInterrupt  # as if killed: nothing is saved any more
+        return take(trainer, batches)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "train_step", train_step)
+        with pytest.raises(KeyboardInterrupt):
+            run_training(TINY_OPTIONS, session, coco, coco)
+    again = tiny_session(tmp_path, evaluate_every=2, stop_after=2, resume=True)
+    assert run_training(TINY_OPTIONS, again, coco, coco).best_ap == 0.7
+    assert read_metadata(tmp_path / "best.safetensors")["ap"] == "0.70000"
+
+
+def test_a_best_that_was_removed_is_not_remembered(coco, tmp_path, monkeypatch):
+    fake_evaluations(monkeypatch, [0.7, 0.3])
+    run_training(TINY_OPTIONS, tiny_session(tmp_path, stop_after=1), coco, coco)
+    (tmp_path / "best.safetensors").unlink()
+    result = run_training(TINY_OPTIONS, tiny_session(tmp_path, resume=True), coco, coco)
+    assert result.best_ap == 0.3
+    assert read_metadata(tmp_path / "best.safetensors")["steps"] == "4"
+
+
+def test_a_run_that_is_refused_keeps_an_earlier_runs_best(coco, tmp_path):
+    (tmp_path / "best.safetensors").write_bytes(b"of an earlier run")
+    with pytest.raises(DatasetError, match="lower --batch"):
+        run_training(tiny_options(batch=99), tiny_session(tmp_path), coco)
+    assert (tmp_path / "best.safetensors").read_bytes() == b"of an earlier run"
 
 
 def test_evaluating_and_logging_change_nothing(coco, tmp_path):

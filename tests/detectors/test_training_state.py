@@ -88,9 +88,30 @@ def test_a_pickle_that_runs_code_is_refused(tmp_path):
 
     torch.save({"run": Evil()}, tmp_path / "last.pt")
     trainer = Trainer(TINY_OPTIONS, 6)
-    with pytest.raises(CheckpointError, match="cannot read"):
+    with pytest.raises(CheckpointError, match="cannot read") as refused:
         restore_state(tmp_path / "last.pt", trainer, described(trainer))
+    assert "weights_only" not in str(refused.value)  # torch's advice to trust the file
     assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"model": {"a": torch.zeros(1)}}, "does not fit this network"),
+        ({"optimizer": {}}, "does not fit this network"),
+        ({"random": {}}, "does not fit this network"),
+        ({"run": "x"}, "no checkpoint of this command"),
+        ({"step": "x"}, "no checkpoint of this command"),
+    ],
+)
+def test_a_file_of_other_contents_is_refused_in_one_sentence(tmp_path, changes, message):
+    trainer = Trainer(TINY_OPTIONS, 6)
+    save_state(tmp_path / "last.pt", trainer, described(trainer), {})
+    state = torch.load(tmp_path / "last.pt", weights_only=True)
+    torch.save(state | changes, tmp_path / "last.pt")
+    with pytest.raises(CheckpointError, match=message) as refused:
+        restore_state(tmp_path / "last.pt", trainer, described(trainer))
+    assert len(str(refused.value)) < 400
 
 
 FULL_DISK = """

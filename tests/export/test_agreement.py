@@ -73,6 +73,14 @@ def test_equal_boxes_are_paired_by_score() -> None:
     assert match_rows(*first) == [(0, 1), (1, 0)]
 
 
+def test_attention_maps_count_as_maps() -> None:
+    result = Agreement()
+    result.add(*(outputs([EMPTY], att0=np.full((1, 1, 2, 2), v, np.float32)) for v in (0.5, 0.6)))
+    (difference,) = result.maps()
+    assert difference.name == "att0"
+    assert difference.relative == pytest.approx(0.2)
+
+
 def test_differences_widen_over_frames() -> None:
     result = Agreement()
     heat = np.float32([[1.0, -4.0]])

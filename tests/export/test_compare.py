@@ -90,6 +90,14 @@ def test_map_errors_are_shares_of_the_largest_value() -> None:
     assert compare_outputs(maps(), maps(0.001), TOLERANCE).is_within(TOLERANCE)
 
 
+def test_attention_maps_are_compared_where_there_are_some() -> None:
+    reference, other = (maps() | {"att1": np.full((1, 1, 2, 2), v)} for v in (0.5, 0.6))
+    comparison = compare_outputs(reference, other, TOLERANCE)
+    assert [error.name for error in comparison.maps] == [*MAP_NAMES, "att1"]
+    assert not comparison.is_within(TOLERANCE)
+    assert compare_outputs(reference, reference, TOLERANCE).is_within(TOLERANCE)
+
+
 def test_a_map_of_zeros_does_not_divide_by_zero() -> None:
     zeros = {name: np.zeros((1, 2), np.float32) for name in MAP_NAMES}
     assert compare_outputs(zeros, zeros, TOLERANCE).is_within(TOLERANCE)

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from detectors.checkpoints import save_checkpoint
+from detectors.checkpoints import LoadReport, save_checkpoint
 from detectors.coco_names import COCO_NAMES
-from detectors.registry import build_detector
-from export.detector_source import SHIPPED_WEIGHTS, DetectorSource, load_detector
+from detectors.registry import SHIPPED_WEIGHTS, build_detector
+from export.detector_source import DetectorSource, load_detector
 from runtime.atomic_file import sha256_of
 from runtime.errors import CheckpointError, UsageError
 from tests.export.conftest import CLASS_NAMES
@@ -31,6 +31,16 @@ def test_weights_bring_class_names_and_provenance(nano_weights: Path) -> None:
     assert loaded.weights_step.sha256 == sha256_of(nano_weights)
     assert loaded.weights_step.note == "python -m train"
     assert not loaded.network.training
+
+
+def test_provenance_says_what_loading_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = save_nano(tmp_path / "c.safetensors", 80)
+    report = LoadReport("mmdetection", (), (), (), (), note="the first layer was rewritten")
+    monkeypatch.setattr("export.detector_source.load_checkpoint", lambda *_: report)
+    step = load_detector(DetectorSource(NANO, path)).weights_step
+    assert step.note == "layout mmdetection; the first layer was rewritten"
 
 
 def test_loaded_network_holds_the_weights(nano_weights: Path) -> None:
