@@ -1,8 +1,9 @@
 """The augmentation that CornerNet-Saccade is trained with: one object, brought to a useful size.
 
 The image is scaled so that one of its objects gets a size that the network is to find, and cut to
-the network's input somewhere around that object; then flip, colour jitter and PCA lighting as in
-``detectors.augment_published``.
+the network's input somewhere around that object; then colour jitter and PCA lighting as in
+``detectors.augment_published``. A flip moves boxes exactly as it moves pixels, without the
+published shift by one.
 
 Source: Law et al., "CornerNet-Lite", arXiv:1904.08900, section 3.4; numbers as in the published
 training code.
