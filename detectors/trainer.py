@@ -107,8 +107,9 @@ class Trainer:
         norm = nn.utils.get_total_norm([p.grad for p in parameters])
         means = self._mean_over_processes(records, norm)
         self._require_finite(means, records, image_ids)
-        if self.options.max_gradient_norm:
-            nn.utils.clip_grads_with_norm_(parameters, self.options.max_gradient_norm, norm)
+        limit = self.options.max_gradient_norm
+        if limit and not means[GRADIENT] <= limit:  # a product with 1 would cost as much
+            nn.utils.clip_grads_with_norm_(parameters, limit, norm)
         self.scaler.step(self.optimizer)
         self.scaler.update()
         self.step += 1
