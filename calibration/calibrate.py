@@ -13,13 +13,12 @@ if __package__ in (None, ""):  # run as a file: look up packages from the reposi
 import onnx
 import onnxruntime
 
-from calibration.insert_qdq import insert_qdq
 from calibration.observers import Progress, observe
-from calibration.quantize_rules import Decision, compile_exclude, plan_quantization
-from calibration.ranges import RangeMethod, choose_threshold
+from calibration.quantize import Quantizable, choose_ranges, observable, quantize_model
+from calibration.quantize_rules import EVERYWHERE, Decision, Placement, compile_exclude
+from calibration.ranges import RangeMethod
+from calibration.weights import DEFAULT_WEIGHTS, Granularity, WeightMethod, WeightOptions
 from export.onnx_graph import load_model, save_model
-from export.precision import convert_to_fp16
-from export.precision_rules import note_float_convolutions
 from runtime.atomic_file import sha256_of
 from runtime.command_line import CommandParser, check_output
 from runtime.contract import ModelContract, ProvenanceStep, read_contract, write_contract
@@ -35,16 +34,16 @@ class CalibrationOptions:
     """How to quantize.
 
     Attributes:
-        method: How clipping thresholds are chosen.
+        method: How clipping thresholds of activations are chosen.
+        weights: How weights are rounded.
         base: Type of everything that is not INT8: "fp32" or "fp16" (for GPUs).
-        exclude: Regular expression over names of convolutions that stay float; None for none.
-        quantize_transposed: Let ConvTranspose run in INT8, which full TensorRT can.
+        placement: Which convolutions may run in INT8.
     """
 
     method: RangeMethod = RangeMethod.MSE
+    weights: WeightOptions = DEFAULT_WEIGHTS
     base: str = "fp32"
-    exclude: str | None = None
-    quantize_transposed: bool = False
+    placement: Placement = EVERYWHERE
 
 
 @dataclass(frozen=True)
@@ -68,6 +67,8 @@ def build_parser() -> CommandParser:
     add("--images", required=True, help="folder, COCO folder, pattern or image")
     add("--out", type=Path, required=True, help="the INT8 .onnx file to write")
     add("--method", choices=[m.value for m in RangeMethod], default=RangeMethod.MSE.value)
+    add("--weights", choices=[g.value for g in Granularity], default="per-channel")
+    add("--weight-method", choices=[m.value for m in WeightMethod], default="max")
     add("--max-images", type=int, default=DEFAULT_MAX_IMAGES, metavar="N")
     add("--base", choices=("fp32", "fp16"), default="fp32", help="the rest; fp16 is for GPUs")
     add("--exclude", metavar="REGEX", help="convolutions that stay float, by name")
@@ -92,20 +93,14 @@ def calibrate(
         ContractError: If its contract is missing or does not match.
         SourceError: If an image cannot be read.
         CalibrationError: If the model is not FP32, or cannot be run or quantized.
-        UsageError: If the exclude pattern is not a regular expression.
     """
     contract = read_float_contract(source)
     model = load_model(source)
-    exclude = compile_exclude(options.exclude)
-    plan = plan_quantization(model, exclude, options.quantize_transposed)
-    histograms = observe(model, plan.observed(), images, len(images), show_progress)
-    thresholds = {
-        name: choose_threshold(histogram, options.method) for name, histogram in histograms.items()
-    }
-    insert_qdq(model, plan, thresholds)
-    note_float_convolutions(model, {d.node: d.rule for d in plan.decisions if not d.int8})
-    if options.base == "fp16":
-        convert_to_fp16(model)
+    tensors = observable(model, options.placement)
+    histograms = observe(model, tensors, images, len(images), show_progress)
+    ranges = choose_ranges(histograms, options.method)
+    source_model = Quantizable(model, ranges, options.weights)
+    quantized_model, plan = quantize_model(source_model, options.placement, options.base)
     note = (
         f"{len(plan.convolutions)} of {len(plan.decisions)} convolutions, {options.method.value} "
         f"ranges from {len(images)} images with SHA-256 {images.digest()}, base {options.base}"
@@ -113,7 +108,7 @@ def calibrate(
     tool = f"onnxruntime {onnxruntime.__version__}, onnx {onnx.__version__}"
     step = ProvenanceStep("calibrate", sha256_of(source), tool, note)
     quantized = contract.with_step(step, precision="int8")
-    save_model(model, out)
+    save_model(quantized_model, out)
     write_contract(quantized, out)
     return CalibrationResult(quantized, plan.decisions)
 
@@ -164,9 +159,11 @@ def _run(arguments: argparse.Namespace) -> int:
     images = find_images(arguments.images, size_hw, arguments.max_images)
     options = CalibrationOptions(
         RangeMethod(arguments.method),
+        WeightOptions(Granularity(arguments.weights), WeightMethod(arguments.weight_method)),
         arguments.base,
-        arguments.exclude,
-        arguments.quantize_transposed,
+        Placement(
+            compile_exclude(arguments.exclude), quantize_transposed=arguments.quantize_transposed
+        ),
     )
     result = calibrate(arguments.onnx, images, arguments.out, options)
     if arguments.explain:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from types import MappingProxyType
 
 import numpy as np
 from onnx import ModelProto, NodeProto, helper, numpy_helper
 
 from calibration.quantize_rules import QuantizationPlan
-from calibration.ranges import quantize_weights, scale_of, weight_scales
+from calibration.ranges import scale_of
+from calibration.weights import DEFAULT_WEIGHTS, QuantizedWeights, WeightOptions, round_weights
 from export.int8_on_cpu import RANGES_KEY
 from export.onnx_graph import GraphIndex, add_initializer
 from export.surgery import remove_unused
@@ -19,18 +21,24 @@ ZERO = "int8_zero"
 
 
 def insert_qdq(
-    model: ModelProto, plan: QuantizationPlan, thresholds: Mapping[str, float]
+    model: ModelProto,
+    plan: QuantizationPlan,
+    thresholds: Mapping[str, float],
+    weight_options: WeightOptions = DEFAULT_WEIGHTS,
+    weights: Mapping[str, QuantizedWeights] = MappingProxyType({}),
 ) -> ModelProto:
     """Quantize the tensors and weights that a plan names.
 
-    Activations get one scale per tensor, weights one per output channel and are stored as int8;
-    biases stay float. All thresholds are also kept in the model's metadata, for targets that
-    quantize more tensors than TensorRT wants.
+    Activations get one scale per tensor; weights are stored as int8; biases stay float. All
+    thresholds are also kept in the model's metadata, for targets that quantize more tensors than
+    TensorRT wants.
 
     Args:
         model: A float model; changed in place.
         plan: What to quantize.
-        thresholds: Clipping threshold of every tensor in ``plan.observed()``.
+        thresholds: Clipping threshold of every tensor in ``plan.observed()``; others are kept too.
+        weight_options: How weights are rounded.
+        weights: Weights that are rounded already, by the convolution's first output.
 
     Returns:
         The same model.
@@ -42,7 +50,8 @@ def insert_qdq(
         nodes += _quantize_activation(model, plan, thresholds, tensor)
     for node in list(model.graph.node):
         if node.output[0] in plan.convolutions:
-            nodes.append(_quantize_weights(model, index, node))
+            given = weights.get(node.output[0])
+            nodes.append(_quantize_weights(model, index, node, given or weight_options))
         nodes.append(node)
         for tensor in node.output:
             nodes += _quantize_activation(model, plan, thresholds, tensor)
@@ -77,17 +86,22 @@ def _quantize_activation(
     ]
 
 
-def _quantize_weights(model: ModelProto, index: GraphIndex, node: NodeProto) -> NodeProto:
+def _quantize_weights(
+    model: ModelProto,
+    index: GraphIndex,
+    node: NodeProto,
+    weights: QuantizedWeights | WeightOptions,
+) -> NodeProto:
     """Store a convolution's weights as int8 and return the node that dequantizes them."""
     axis = 0 if node.op_type == "Conv" else 1
-    name = node.input[1]
-    weights = numpy_helper.to_array(index.initializers[name])
-    scales = weight_scales(weights, axis)
+    if isinstance(weights, WeightOptions):
+        floats = numpy_helper.to_array(index.initializers[node.input[1]])
+        weights = round_weights(floats, axis, weights)
     prefix = f"{node.output[0]}/weight"  # by node: two convolutions may share their weights
     operands = [
-        add_initializer(model, f"{prefix}/quantized", quantize_weights(weights, scales, axis)),
-        add_initializer(model, f"{prefix}/scale", scales),
-        add_initializer(model, f"{prefix}/zero", np.zeros(len(scales), np.int8)),
+        add_initializer(model, f"{prefix}/quantized", weights.values),
+        add_initializer(model, f"{prefix}/scale", weights.scales),
+        add_initializer(model, f"{prefix}/zero", np.zeros_like(weights.scales, np.int8)),
     ]
     node.input[1] = f"{prefix}/dequantized"
     return helper.make_node(

@@ -25,20 +25,38 @@ FEWEST_CHANNELS = 16
 
 
 @dataclass(frozen=True)
+class Placement:
+    """What the user and the target say about where INT8 may go.
+
+    Attributes:
+        exclude: Names of convolutions that stay float; None keeps none.
+        keep_float: Further convolutions that stay float, by their exact names; the accuracy gate
+            and sensitivity choose them.
+        quantize_transposed: Whether ConvTranspose may run in INT8.
+    """
+
+    exclude: re.Pattern[str] | None = None
+    keep_float: frozenset[str] = frozenset()
+    quantize_transposed: bool = False
+
+
+# No wish of the user or the target.
+EVERYWHERE = Placement()
+
+
+@dataclass(frozen=True)
 class Network:
     """What the rules look at.
 
     Attributes:
         index: Producers, consumers and constants.
         feeds_convolution: Tensors that a convolution depends on.
-        exclude: Names that the user keeps in float; None keeps none.
-        quantize_transposed: Whether ConvTranspose may run in INT8.
+        placement: What the user and the target say.
     """
 
     index: GraphIndex
     feeds_convolution: frozenset[str]
-    exclude: re.Pattern[str] | None = None
-    quantize_transposed: bool = False
+    placement: Placement = EVERYWHERE
 
     def weight_shape(self, node: NodeProto) -> tuple[int, ...]:
         """Return the shape of a convolution's constant weights, () if they are computed."""
@@ -99,7 +117,12 @@ class QuantizationPlan:
 
 
 def _excluded(network: Network, node: NodeProto) -> bool:
-    return network.exclude is not None and network.exclude.search(label(node)) is not None
+    exclude = network.placement.exclude
+    return exclude is not None and exclude.search(label(node)) is not None
+
+
+def _kept(network: Network, node: NodeProto) -> bool:
+    return label(node) in network.placement.keep_float
 
 
 def _computed_weights(network: Network, node: NodeProto) -> bool:
@@ -116,7 +139,7 @@ def _is_stem(network: Network, node: NodeProto) -> bool:
 
 
 def _is_transposed(network: Network, node: NodeProto) -> bool:
-    return node.op_type == "ConvTranspose" and not network.quantize_transposed
+    return node.op_type == "ConvTranspose" and not network.placement.quantize_transposed
 
 
 def _is_depthwise(network: Network, node: NodeProto) -> bool:
@@ -131,6 +154,7 @@ def _is_narrow(network: Network, node: NodeProto) -> bool:
 # The first rule that holds decides.
 FLOAT_RULES: tuple[Rule, ...] = (
     Rule("excluded", "its name matches --exclude", _excluded),
+    Rule("sensitive", "INT8 in it costs too much accuracy", _kept),
     Rule("weights", "its weights are computed, not constant", _computed_weights),
     Rule(
         "last", "it writes a head's prediction: no later convolution averages the error", _is_last
@@ -163,15 +187,12 @@ def compile_exclude(pattern: str | None) -> re.Pattern[str] | None:
         ) from None
 
 
-def plan_quantization(
-    model: ModelProto, exclude: re.Pattern[str] | None = None, quantize_transposed: bool = False
-) -> QuantizationPlan:
+def plan_quantization(model: ModelProto, placement: Placement = EVERYWHERE) -> QuantizationPlan:
     """Decide about every convolution and every tensor between them.
 
     Args:
         model: A float model.
-        exclude: Convolutions whose names match stay in float.
-        quantize_transposed: Let ConvTranspose run in INT8, which full TensorRT can.
+        placement: Which convolutions may run in INT8.
 
     Raises:
         CalibrationError: If the model is quantized already, or no convolution may run in INT8.
@@ -183,7 +204,7 @@ def plan_quantization(
         )
     convolutions = [node for node in nodes if node.op_type in CONVOLUTIONS]
     feeding = _upstream(nodes, (node.input[0] for node in convolutions))
-    network = Network(GraphIndex.of(model.graph), feeding, exclude, quantize_transposed)
+    network = Network(GraphIndex.of(model.graph), feeding, placement)
     decisions = tuple(_decide(network, node) for node in convolutions)
     chosen = [n for n, decision in zip(convolutions, decisions, strict=True) if decision.int8]
     if not chosen:

@@ -115,12 +115,12 @@ class ArtifactRunner(Runner):
 
     def _run(self, canvases: np.ndarray) -> GridBoxes:
         rows = np.concatenate(
-            [_rows_of(self.backend.infer(np.ascontiguousarray(c[None]))) for c in canvases]
+            [rows_of(self.backend.infer(np.ascontiguousarray(c[None]))) for c in canvases]
         )
         return GridBoxes(rows, self.backend.contract.size_hw)
 
 
-def _rows_of(outputs: dict[str, np.ndarray]) -> np.ndarray:
+def rows_of(outputs: dict[str, np.ndarray]) -> np.ndarray:
     """Put the outputs of an artifact side by side, float32 (1, D, 8)."""
     columns = (outputs["scores"][..., None], outputs["corner_scores"])
     class_ids = outputs["class_ids"][..., None].astype(np.float32)

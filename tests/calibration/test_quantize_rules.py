@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from onnx import ModelProto, TensorProto, helper
 
-from calibration.quantize_rules import compile_exclude, plan_quantization
+from calibration.quantize_rules import Placement, compile_exclude, plan_quantization
 from export.onnx_graph import GraphIndex
 from runtime.errors import CalibrationError, UsageError
 from tests.calibration.tiny_network import make_tiny_network
@@ -34,7 +34,7 @@ def convolution_chain(
 
 
 def rule_for(model: ModelProto, name: str = "tested", **options: object) -> str:
-    plan = plan_quantization(model, **options)  # type: ignore[arg-type]
+    plan = plan_quantization(model, Placement(**options))  # type: ignore[arg-type]
     return next(d.rule for d in plan.decisions if d.node == name)
 
 
@@ -71,7 +71,9 @@ def test_the_last_convolution_of_a_head_stays_float() -> None:
 
 def test_exclude_matches_part_of_a_name() -> None:
     pattern = compile_exclude(r"^block\.")
-    rules = {d.node: d.rule for d in plan_quantization(make_tiny_network(), pattern).decisions}
+    rules = {
+        d.node: d.rule for d in plan_quantization(make_tiny_network(), Placement(pattern)).decisions
+    }
     assert rules["block.0/Conv"] == rules["block.1/Conv"] == "excluded"
     assert rules["upper/Conv"] == "int8"
 
@@ -125,7 +127,7 @@ def test_a_quantized_model_is_refused() -> None:
 
 def test_excluding_everything_is_refused() -> None:
     with pytest.raises(CalibrationError, match=r"none of 11 .* may run in INT8 \(excluded\)"):
-        plan_quantization(make_tiny_network(), compile_exclude(""))
+        plan_quantization(make_tiny_network(), Placement(compile_exclude("")))
 
 
 def test_a_bad_pattern_is_refused() -> None:

@@ -10,9 +10,7 @@ from calibration.ranges import (
     PERCENTILE,
     RangeMethod,
     choose_threshold,
-    quantize_weights,
     scale_of,
-    weight_scales,
 )
 
 
@@ -70,23 +68,3 @@ def test_thresholds_are_positive_for_dead_and_tiny_tensors(method: RangeMethod) 
     assert choose_threshold(MagnitudeHistogram(), method) == 1.0
     assert choose_threshold(histogram_of(np.zeros(5)), method) == 1.0
     assert 0 < choose_threshold(histogram_of(np.array([1e-20])), method) <= 1.0001e-20
-
-
-@pytest.mark.parametrize("axis", [0, 1])
-def test_weights_have_one_scale_per_output_channel(axis: int) -> None:
-    weights = np.zeros((2, 2, 1, 1), np.float32)
-    weights[0, 0], weights[1, 1], weights[0, 1] = 1.27, -2.54, 0.632
-    scales = weight_scales(weights, axis)
-    expected = [0.01, 0.02]
-    np.testing.assert_allclose(scales, expected, rtol=1e-6)
-    steps = quantize_weights(weights, scales, axis)
-    assert steps.dtype == np.int8 and steps.shape == weights.shape
-    assert steps[0, 0, 0, 0] == 127 and steps[1, 1, 0, 0] == -127
-    assert steps[0, 1, 0, 0] == (63 if axis == 0 else 32)
-
-
-def test_a_channel_of_zeros_has_a_usable_scale() -> None:
-    weights = np.zeros((3, 4, 3, 3), np.float32)
-    scales = weight_scales(weights, 0)
-    np.testing.assert_array_equal(scales, np.ones(3))
-    assert not quantize_weights(weights, scales, 0).any()
