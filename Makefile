@@ -19,6 +19,10 @@ WEIGHTS ?= $(wildcard detectors/weights/$(MODEL).safetensors)
 # Images to calibrate on; made from Shapes unless you name a folder of your own.
 CALIB ?= $(SHAPES)/calibration
 CALIB_IMAGES ?= 200
+# What is done to keep accuracy: fast (ranges alone), good or best (minutes on two cores).
+EFFORT ?= good
+# More for the calibration: CALIB_OPTIONS='--method entropy --seed 1 --balance'
+CALIB_OPTIONS ?=
 
 SHAPES := $(BUILD)/shapes
 DEMO := $(BUILD)/demo
@@ -97,9 +101,10 @@ endif
 
 # --- accuracy: make evaluate VAL=my/val EVALUATE='--flip --per-class'
 VAL ?= $(SHAPES)/val
+VAL_INPUT = $(if $(filter $(SHAPES)/val,$(VAL)),$(VAL)/annotations.json)
 EVALUATE ?=
 .PHONY: evaluate
-evaluate: $(if $(filter $(SHAPES)/val,$(VAL)),$(VAL)/annotations.json) ## Average precision of an engine, on Shapes or VAL=...
+evaluate: $(VAL_INPUT) ## Average precision of an engine, on Shapes or VAL=...
 	@$(MAKE) --no-print-directory engine
 	$(PY) -m detectors.evaluate --data $(VAL) --artifact $$(cat $(STEM)-$(PRECISION).engine-path) \
 	  --json $(STEM)-$(PRECISION).evaluation.json $(EVALUATE)
@@ -110,9 +115,12 @@ evaluate: $(if $(filter $(SHAPES)/val,$(VAL)),$(VAL)/annotations.json) ## Averag
 $(STEM).weights-option: FORCE
 	@mkdir -p $(@D); echo '$(WEIGHTS)' | cmp -s - $@ || echo '$(WEIGHTS)' > $@
 CALIB_INPUT = $(if $(filter $(SHAPES)/calibration,$(CALIB)),$(CALIB)/annotations.json)
-CALIB_FACTS = { echo '$(CALIB) $(CALIB_IMAGES)'; \
-	find '$(CALIB)' -type f -printf '%p %s %T@\n' 2>/dev/null | sort; } | sha256sum
-$(STEM).calib-option: $(CALIB_INPUT) FORCE
+CALIB_FACTS = { echo '$(CALIB) $(CALIB_IMAGES) $(EFFORT) $(CALIB_OPTIONS)$(GATE)'; \
+	find '$(CALIB)' $(if $(GATE),'$(VAL)') -type f -printf '%p %s %T@\n' 2>/dev/null | sort; } | sha256sum
+# MAX_AP_DROP=0.5: convolutions return to float until AP on VAL drops by no more points.
+MAX_AP_DROP ?=
+GATE = $(if $(MAX_AP_DROP), --max-ap-drop $(MAX_AP_DROP) --gate-data $(VAL))
+$(STEM).calib-option: $(CALIB_INPUT) $(if $(GATE),$(VAL_INPUT)) FORCE
 	@mkdir -p $(@D); $(CALIB_FACTS) | cmp -s - $@ || $(CALIB_FACTS) > $@
 
 EXPORT = $(PY) -m export.export_onnx --model $(MODEL) --size $(HEIGHT_WIDTH) \
@@ -127,12 +135,38 @@ $(STEM)-bf16.onnx: $(EXPORT_INPUTS)
 	$(EXPORT) --precision bf16
 
 CALIBRATE = $(PY) -m calibration.calibrate --onnx $< --images $(CALIB) \
-	--max-images $(CALIB_IMAGES) --out $@
+	--max-images $(CALIB_IMAGES) --cache $(STEM)-int8.ranges.npz --effort $(EFFORT) \
+	--out $@$(GATE) $(CALIB_OPTIONS)
 $(STEM)-int8.onnx: $(STEM)-fp32.onnx $(STEM).calib-option
 	$(CALIBRATE)
 # For a GPU, what is not INT8 is FP16.
 $(STEM)-int8-gpu.onnx: $(STEM)-fp32.onnx $(STEM).calib-option
 	$(CALIBRATE) --base fp16
+
+# --- where INT8 costs accuracy: make sensitivity SENSITIVITY='--metric ap --limit 100'
+SENSITIVITY ?=
+BY_AP = $(filter ap,$(SENSITIVITY))
+.PHONY: sensitivity
+sensitivity: $(STEM)-fp32.onnx $(CALIB_INPUT) $(if $(BY_AP),$(VAL_INPUT)) ## What INT8 costs, convolution by convolution
+	$(PY) -m calibration.sensitivity --onnx $< --images $(CALIB) --max-images $(CALIB_IMAGES) \
+	  --cache $(STEM)-int8.ranges.npz --out $(STEM).sensitivity.json \
+	  --picture $(STEM).sensitivity.png $(if $(BY_AP),--data $(VAL)) $(SENSITIVITY)
+
+# --- fine-tuning for INT8: make qat WEIGHTS=mine.safetensors QAT_DATA=my/train QAT='--steps 3000'
+QAT_DATA ?= $(SHAPES)/train-more
+QAT ?=
+QAT_STEM = $(STEM)-qat
+.PHONY: qat
+qat: $(STEM)-fp32.onnx $(CALIB_INPUT) | $(QAT_DATA)/annotations.json ## Fine-tune WEIGHTS with INT8's rounding, on Shapes or QAT_DATA=...
+	$(PY) -m calibration.calibrate --onnx $< --images $(CALIB) --max-images $(CALIB_IMAGES) \
+	  --cache $(QAT_STEM).ranges.npz --effort fast --out $(QAT_STEM)-begin.onnx
+	$(PY) -m calibration.quantization_plan --onnx $(QAT_STEM)-begin.onnx --out $(QAT_STEM).plan.json
+	$(PY) -m detectors.train --qat $(QAT_STEM).plan.json --init $(WEIGHTS) --model $(MODEL) \
+	  --size $(HEIGHT_WIDTH) --data $(QAT_DATA) --out $(QAT_STEM) $(QAT)
+	$(PY) -m export.export_onnx --model $(MODEL) --size $(HEIGHT_WIDTH) \
+	  --weights $(QAT_STEM)/$(MODEL).safetensors --out $(QAT_STEM)-fp32.onnx
+	$(PY) -m calibration.quantize_by_plan --onnx $(QAT_STEM)-fp32.onnx \
+	  --plan $(QAT_STEM).plan.json --out $(QAT_STEM)-int8.onnx
 
 # Options of a TensorRT build; an empty one is the builder's default. MAX_BATCH=4  WORKSPACE=2048
 # (MiB)  OPT_LEVEL=0..5  WITH_PLUGINS=auto|yes|no  DECODE=auto|plugin|graph|fastest
@@ -166,12 +200,24 @@ $(STEM)-int8.tensorrt.engine: $(STEM)-int8-gpu.onnx $(FULL_INPUTS)
 $(STEM)-%.tensorrt.engine: $(STEM)-%.onnx $(FULL_INPUTS)
 	$(BUILD_ENGINE) --target tensorrt $(FULL_OPTIONS)
 
+# --- FP32, FP16 and INT8 on one page: make report VAL=my/val REPORT='--latency F.json --worst 20'
+REPORT ?=
+REPORT_FILES = $(STEM)-fp32.onnxruntime.onnx $(STEM)-int8.onnxruntime.onnx $(STEM)-fp16.onnx
+# $(1) is an option, $(2) its file: used if it is not older than the model that it tells of.
+IF_CURRENT = $$(test $(2) -nt $(STEM)-fp32.onnx && echo $(1) $(2))
+.PHONY: report
+report: $(REPORT_FILES) $(VAL_INPUT) ## One HTML page about what INT8 changes, on Shapes or VAL=...
+	$(PY) -m calibration.report --fp32 $(word 1,$^) --int8 $(word 2,$^) --fp16 $(word 3,$^) \
+	  --onnx $(STEM)-fp32.onnx --data $(VAL) --out $(STEM).report.html \
+	  $(call IF_CURRENT,--ranges,$(STEM)-int8.ranges.npz) \
+	  $(call IF_CURRENT,--sensitivity,$(STEM).sensitivity.json) $(REPORT)
+
 ENDING_onnxruntime := onnxruntime.onnx
 ENDING_tensorrt-rtx := tensorrt-rtx.engine
 ENDING_tensorrt := tensorrt.engine
 
 .PHONY: engine
-engine: $(READY) ## Build an engine: MODEL= WEIGHTS= PRECISION=fp32|fp16|bf16|int8 SIZE=HxW TARGET=
+engine: $(READY) ## Build an engine: MODEL= WEIGHTS= PRECISION=fp32|fp16|bf16|int8 SIZE=HxW TARGET= MAX_AP_DROP=
 	@$(if $(filter fp32 fp16 bf16 int8,$(PRECISION)),,echo "error: PRECISION is $(PRECISION); expected fp32, fp16, bf16 or int8; name one" >&2; exit 2;) \
 	target=$$($(PY) -m export.choose_target $(TARGET)) && $(MAKE) --no-print-directory engine-for CHOSEN=$$target
 

@@ -13,7 +13,6 @@ import argparse
 import json
 import multiprocessing
 import os
-import re
 import subprocess
 import sys
 import tempfile
@@ -29,6 +28,7 @@ if __package__ in (None, ""):  # run as a file: look up packages from the reposi
 import cv2
 import numpy as np
 
+from benchmarks.machine_facts import peak_mib
 from benchmarks.report import RESULTS, Findings, run_benchmark
 from detectors.registry import DETECTORS, find_spec
 from export.build_engine import BuildRequest, build_engine
@@ -46,7 +46,6 @@ SEED = 1
 CALIBRATION_IMAGES = 2
 PRECISIONS = ("fp16", "int8")
 DEFAULT_MODELS = ("cornernet-nano", "cornernet-squeeze")
-PROCESS_STATUS = Path("/proc/self/status")
 
 
 @dataclass(frozen=True)
@@ -193,14 +192,6 @@ def build_apart(request: BuildRequest) -> BuildFigures:
     if "error" in answer:
         raise CornerRTError(answer["error"])
     return BuildFigures(**answer)
-
-
-def peak_mib(status: Path = PROCESS_STATUS) -> float | None:
-    """Return the largest resident memory of this process so far, None where unknown."""
-    if not status.is_file():
-        return None
-    found = re.search(r"^VmHWM:\s*(\d+) kB", status.read_text(encoding="ascii"), re.MULTILINE)
-    return None if found is None else round(int(found.group(1)) / 1024, 1)
 
 
 def _build_and_send(request: BuildRequest, connection: Connection) -> None:

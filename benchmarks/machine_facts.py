@@ -7,12 +7,14 @@ import importlib
 import importlib.metadata
 import os
 import platform
+import re
 from pathlib import Path
 from typing import Any
 
 from runtime.backends import available_cores
 
 CPU_INFO = Path("/proc/cpuinfo")
+PROCESS_STATUS = Path("/proc/self/status")
 # Where boards with an Arm processor, such as a Jetson, state their name.
 BOARD_NAME = Path("/proc/device-tree/model")
 LIBRARIES = ("numpy", "onnx", "onnxruntime", "torch", "faster-coco-eval")
@@ -75,6 +77,14 @@ def library_versions() -> dict[str, str]:
         except importlib.metadata.PackageNotFoundError:
             continue
     return versions
+
+
+def peak_mib(status: Path = PROCESS_STATUS) -> float | None:
+    """Return the largest resident memory of this process so far, None where unknown."""
+    if not status.is_file():
+        return None
+    found = re.search(r"^VmHWM:\s*(\d+) kB", status.read_text(encoding="ascii"), re.MULTILINE)
+    return None if found is None else round(int(found.group(1)) / 1024, 1)
 
 
 def load_average() -> float | None:

@@ -1,26 +1,62 @@
 """Average precision of ONNX models in memory: what INT8 costs, before anything is built.
 
-A quantized model runs in ONNX Runtime as it is written: integers are dequantized and convolved in
-float. That is what every engine computes, up to rounding, so no engine is needed to know its AP.
+No engine is needed to know a quantized model's AP: ``calibration.sessions`` computes what a target
+would, up to rounding.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
-import onnxruntime
 from onnx import ModelProto
+from tqdm import tqdm
 
-from detectors.average_precision import Scores, score_rows
-from detectors.dataset import CocoSet
-from detectors.evaluate import Rows, collect_rows
-from detectors.examples import ExampleTable
+from calibration.sessions import Form, open_session
+from detectors.average_precision import Scores, coco_rows, score_rows
+from detectors.dataset import CocoSet, read_coco
+from detectors.evaluate import Rows
+from detectors.evaluation_options import EVALUATION_OPTIONS
+from detectors.examples import Example, ExampleTable, load_image
 from detectors.predict import GridBoxes, LetterboxPredictor, Runner, rows_of
-from export.builder_onnxruntime import ORT_ERRORS, PROVIDERS
 from runtime.contract import INPUT_NAME, ModelContract
-from runtime.errors import CalibrationError
+from runtime.errors import DatasetError
 from runtime.postprocess import PostprocessOptions
+
+# Decoded images that are kept between measurements: COCO's 5000 validation images need 4 GB.
+CACHE_BYTES = 512 * 2**20
+
+
+class ImageCache:
+    """Reads images, and keeps the first ones in memory, up to a bound.
+
+    Args:
+        limit_bytes: Bound of what is kept.
+    """
+
+    def __init__(self, limit_bytes: int = CACHE_BYTES) -> None:
+        self._free_bytes = limit_bytes
+        self._kept: dict[Path, np.ndarray] = {}
+
+    def __len__(self) -> int:
+        """Return the number of images kept."""
+        return len(self._kept)
+
+    def load(self, example: Example) -> np.ndarray:
+        """Return an example's image, uint8 (H, W, 3) BGR, not to be modified.
+
+        Raises:
+            SourceError: If it cannot be read, or has another size than its annotations list.
+        """
+        if example.path in self._kept:
+            return self._kept[example.path]
+        image: np.ndarray = load_image(example)
+        if image.nbytes <= self._free_bytes:
+            self._free_bytes -= image.nbytes
+            self._kept[example.path] = image
+        return image
 
 
 @dataclass(frozen=True)
@@ -33,19 +69,24 @@ class AccuracyMeter:
         contract: Of the float model: sizes and classes.
         options: What to keep of the boxes; as ``detectors.evaluate`` has it by default.
         threads: CPU threads of the network; 0 for all cores.
+        form: How quantized models are computed.
+        images: Keeps decoded images for the next measurement.
     """
 
     coco: CocoSet
     examples: ExampleTable
     contract: ModelContract
-    options: PostprocessOptions
+    options: PostprocessOptions = EVALUATION_OPTIONS
     threads: int = 0
+    form: Form = Form.PORTABLE
+    images: ImageCache = field(default_factory=ImageCache, repr=False, compare=False)
 
     def measure(self, model: ModelProto) -> Scores:
         """Return COCO's figures of a model.
 
         Raises:
             CalibrationError: If ONNX Runtime refuses the model.
+            SourceError: If an image cannot be read.
         """
         return score_rows(self.coco, self.detect(model), self.examples)
 
@@ -54,10 +95,44 @@ class AccuracyMeter:
 
         Raises:
             CalibrationError: If ONNX Runtime refuses the model.
+            SourceError: If an image cannot be read.
         """
-        runner = ModelRunner(model, self.contract, self.threads)
+        runner = ModelRunner(model, self.contract, self.threads, self.form)
         predict = LetterboxPredictor(runner, self.contract.size_hw, self.options)
-        return collect_rows(self.coco, self.examples, predict.predict_batch)[0]
+        rows: Rows = []
+        silent = not sys.stderr.isatty()
+        for example in tqdm(self.examples, unit="image", disable=silent, leave=False):
+            found = predict(self.images.load(example))
+            rows += coco_rows(example, found, self.coco.category_ids)
+        return rows
+
+
+def open_meter(
+    data: Path,
+    contract: ModelContract,
+    form: Form = Form.PORTABLE,
+    limit: int | None = None,
+    threads: int = 0,
+) -> AccuracyMeter:
+    """Open annotated images to measure a detector on.
+
+    Args:
+        data: A folder with ``annotations.json`` and ``images/``, or a COCO JSON file.
+        contract: Of the float model.
+        form: How quantized models are computed.
+        limit: Use the first so many images only.
+        threads: CPU threads of the network; 0 for all cores.
+
+    Raises:
+        DatasetError: If the annotations cannot be read, or are of other classes.
+    """
+    coco = read_coco(data)
+    if contract.class_names != coco.class_names:
+        raise DatasetError(
+            f"{data} has classes {', '.join(coco.class_names)}; {contract.name} finds "
+            f"{', '.join(contract.class_names)}; expected the same; measure on a set of its classes"
+        )
+    return AccuracyMeter(coco, coco.examples[:limit], contract, threads=threads, form=form)
 
 
 class ModelRunner(Runner):  # type: ignore[misc]  # detectors/ has no types for mypy
@@ -67,25 +142,20 @@ class ModelRunner(Runner):  # type: ignore[misc]  # detectors/ has no types for 
         model: With the outputs of the portable export.
         contract: Its contract.
         threads: CPU threads; 0 for all cores.
+        form: How it is computed.
 
     Raises:
         CalibrationError: If ONNX Runtime refuses the model.
     """
 
-    def __init__(self, model: ModelProto, contract: ModelContract, threads: int = 0) -> None:
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3  # errors only
-        options.intra_op_num_threads = threads
-        try:
-            self._session = onnxruntime.InferenceSession(
-                model.SerializeToString(), options, providers=PROVIDERS
-            )
-        except ORT_ERRORS as error:
-            raise CalibrationError(
-                f"ONNX Runtime {onnxruntime.__version__} refused the model "
-                f"({' '.join(str(error).split())[:300]}); expected one with an FP32 base; "
-                "calibrate with --base fp32 to measure it here"
-            ) from error
+    def __init__(
+        self,
+        model: ModelProto,
+        contract: ModelContract,
+        threads: int = 0,
+        form: Form = Form.PORTABLE,
+    ) -> None:
+        self._session = open_session(model, form, threads=threads)
         self._size_hw = contract.size_hw
         self._names = [output.name for output in self._session.get_outputs()]
 

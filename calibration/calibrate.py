@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 if __package__ in (None, ""):  # run as a file: look up packages from the repository root
@@ -12,38 +12,28 @@ if __package__ in (None, ""):  # run as a file: look up packages from the reposi
 
 import onnx
 import onnxruntime
+from onnx import ModelProto
 
-from calibration.observers import Progress, observe
-from calibration.quantize import Quantizable, choose_ranges, observable, quantize_model
-from calibration.quantize_rules import EVERYWHERE, Decision, Placement, compile_exclude
-from calibration.ranges import RangeMethod
-from calibration.weights import DEFAULT_WEIGHTS, Granularity, WeightMethod, WeightOptions
+from calibration.effort import improve, prepare
+from calibration.gate_options import gate_options_from
+from calibration.observation import observe_images
+from calibration.options import CalibrationOptions, build_parser, options_from, samples_from
+from calibration.placement_table import explain_plan
+from calibration.quantize import (
+    Quantizable,
+    choose_ranges,
+    observable,
+    quantize_model,
+    scale_dtype,
+)
+from calibration.quantize_rules import Placement, QuantizationPlan
+from calibration.samples import choose_samples
 from export.onnx_graph import load_model, save_model
 from runtime.atomic_file import sha256_of
-from runtime.command_line import CommandParser, check_output
+from runtime.command_line import check_output
 from runtime.contract import ModelContract, ProvenanceStep, read_contract, write_contract
 from runtime.errors import CalibrationError, UsageError, run_command
-from runtime.image_batches import ImageBatches, find_images
-
-# Ranges settle within a few hundred images; more only cost time.
-DEFAULT_MAX_IMAGES = 256
-
-
-@dataclass(frozen=True)
-class CalibrationOptions:
-    """How to quantize.
-
-    Attributes:
-        method: How clipping thresholds of activations are chosen.
-        weights: How weights are rounded.
-        base: Type of everything that is not INT8: "fp32" or "fp16" (for GPUs).
-        placement: Which convolutions may run in INT8.
-    """
-
-    method: RangeMethod = RangeMethod.MSE
-    weights: WeightOptions = DEFAULT_WEIGHTS
-    base: str = "fp32"
-    placement: Placement = EVERYWHERE
+from runtime.image_batches import ImageBatches
 
 
 @dataclass(frozen=True)
@@ -52,29 +42,11 @@ class CalibrationResult:
 
     Attributes:
         contract: The contract written beside the quantized model.
-        decisions: What happened to each convolution, and why.
+        plan: What happened to each node, and why.
     """
 
     contract: ModelContract
-    decisions: tuple[Decision, ...]
-
-
-def build_parser() -> CommandParser:
-    """Return the command line of ``python -m calibration.calibrate``."""
-    parser = CommandParser(prog="python -m calibration.calibrate", description=__doc__)
-    add = parser.add_argument
-    add("--onnx", type=Path, required=True, help="the FP32 model from export")
-    add("--images", required=True, help="folder, COCO folder, pattern or image")
-    add("--out", type=Path, required=True, help="the INT8 .onnx file to write")
-    add("--method", choices=[m.value for m in RangeMethod], default=RangeMethod.MSE.value)
-    add("--weights", choices=[g.value for g in Granularity], default="per-channel")
-    add("--weight-method", choices=[m.value for m in WeightMethod], default="max")
-    add("--max-images", type=int, default=DEFAULT_MAX_IMAGES, metavar="N")
-    add("--base", choices=("fp32", "fp16"), default="fp32", help="the rest; fp16 is for GPUs")
-    add("--exclude", metavar="REGEX", help="convolutions that stay float, by name")
-    add("--quantize-transposed", action="store_true", help="ConvTranspose too; not for RTX")
-    add("--explain", action="store_true", help="print for every convolution why INT8 or not")
-    return parser
+    plan: QuantizationPlan
 
 
 def calibrate(
@@ -92,25 +64,69 @@ def calibrate(
         ArtifactError: If ``source`` is missing, truncated or not ONNX.
         ContractError: If its contract is missing or does not match.
         SourceError: If an image cannot be read.
-        CalibrationError: If the model is not FP32, or cannot be run or quantized.
+        CalibrationError: If the model is not FP32, or cannot be run or quantized, or every image is
+            black, or the accuracy asked for cannot be kept.
+        OSError: If the file that keeps ranges cannot be written.
     """
     contract = read_float_contract(source)
     model = load_model(source)
-    tensors = observable(model, options.placement)
-    histograms = observe(model, tensors, images, len(images), show_progress)
-    ranges = choose_ranges(histograms, options.method)
-    source_model = Quantizable(model, ranges, options.weights)
-    quantized_model, plan = quantize_model(source_model, options.placement, options.base)
+    source_model = make_quantizable(model, contract, images, options)
+    placement, gate_steps = _pass_gate((model, contract), source_model, images, options)
+    quantized_model, plan = quantize_model(source_model, placement, options.base)
     note = (
         f"{len(plan.convolutions)} of {len(plan.decisions)} convolutions, {options.method.value} "
-        f"ranges from {len(images)} images with SHA-256 {images.digest()}, base {options.base}"
+        f"ranges from {len(images)} images with SHA-256 {images.digest()}, base {options.base}, "
+        f"{options.weights.granularity.value} weights by {options.weights.method.value}, "
+        f"for {options.placement.target.value}, effort {options.effort.value}"
     )
     tool = f"onnxruntime {onnxruntime.__version__}, onnx {onnx.__version__}"
     step = ProvenanceStep("calibrate", sha256_of(source), tool, note)
     quantized = contract.with_step(step, precision="int8")
+    for gate_step in gate_steps:
+        quantized = quantized.with_step(gate_step)
     save_model(quantized_model, out)
     write_contract(quantized, out)
-    return CalibrationResult(quantized, plan.decisions)
+    return CalibrationResult(quantized, plan)
+
+
+def make_quantizable(
+    model: ModelProto, contract: ModelContract, images: ImageBatches, options: CalibrationOptions
+) -> Quantizable:
+    """Find everything that quantizing a float model needs, for any choice of INT8 convolutions.
+
+    Args:
+        model: The float model; not modified.
+        contract: Its contract.
+        images: What to observe.
+        options: How to quantize.
+
+    Raises:
+        SourceError: If an image cannot be read.
+        CalibrationError: If the model cannot be run or quantized, or every image is black.
+        OSError: If the file that keeps ranges cannot be written.
+    """
+    model = prepare(model, images, options.effort)
+    tensors = observable(model, options.placement)
+    histograms = observe_images(model, contract, tensors, images, options.observation)
+    ranges = choose_ranges(histograms, options.method, options.percentile)
+    weights = replace(options.weights, scale_dtype=scale_dtype(options.base))
+    source = Quantizable(model, ranges, weights)
+    return improve(source, options.placement, images, options.effort)
+
+
+def _pass_gate(
+    exported: tuple[ModelProto, ModelContract],
+    source: Quantizable,
+    images: ImageBatches,
+    options: CalibrationOptions,
+) -> tuple[Placement, list[ProvenanceStep]]:
+    """Return the placement that keeps the accuracy asked for, and the record of it."""
+    if options.gate is None:
+        return options.placement, []
+    from calibration.gate import apply_gate  # it measures accuracy, which needs torch
+
+    placement, step = apply_gate(*exported, source, images, options)
+    return placement, [step]
 
 
 def read_float_contract(source: Path) -> ModelContract:
@@ -130,46 +146,20 @@ def read_float_contract(source: Path) -> ModelContract:
     return contract
 
 
-def show_progress(progress: Progress) -> None:
-    """Rewrite one line on a terminal; silent where the output is no terminal."""
-    if sys.stderr.isatty():
-        print(
-            f"\rcalibrating: {progress.done}/{progress.total} images, "
-            f"{progress.remaining_s:.0f} s left ",
-            end="\n" if progress.done == progress.total else "",
-            file=sys.stderr,
-            flush=True,
-        )
-
-
-def explain(decisions: tuple[Decision, ...]) -> str:
-    """Return a table: one line per convolution."""
-    width = max(len(decision.node) for decision in decisions)
-    return "\n".join(
-        f"{'INT8 ' if d.int8 else 'float'}  {d.node:{width}s}  {d.rule}: {d.reason}"
-        for d in decisions
-    )
-
-
 def _run(arguments: argparse.Namespace) -> int:
     check_output("--out", arguments.out, ".onnx")
     if arguments.out.resolve() == arguments.onnx.resolve():
         raise UsageError(f"--out and --onnx are both {arguments.out}; expected another --out")
     size_hw = read_float_contract(arguments.onnx).size_hw
-    images = find_images(arguments.images, size_hw, arguments.max_images)
-    options = CalibrationOptions(
-        RangeMethod(arguments.method),
-        WeightOptions(Granularity(arguments.weights), WeightMethod(arguments.weight_method)),
-        arguments.base,
-        Placement(
-            compile_exclude(arguments.exclude), quantize_transposed=arguments.quantize_transposed
-        ),
-    )
+    images = choose_samples(samples_from(arguments), size_hw)
+    options = replace(options_from(arguments), gate=gate_options_from(arguments))
     result = calibrate(arguments.onnx, images, arguments.out, options)
     if arguments.explain:
-        print(explain(result.decisions))
+        print(explain_plan(result.plan))
     size_mb = arguments.out.stat().st_size / 1e6
-    print(f"wrote {arguments.out}: {size_mb:.1f} MB, {result.contract.provenance[-1].note}")
+    steps = result.contract.provenance
+    notes = "; ".join(step.note for step in steps if step.step in ("calibrate", "gate"))
+    print(f"wrote {arguments.out}: {size_mb:.1f} MB, {notes}")
     return 0
 
 

@@ -7,17 +7,18 @@ ranges and weights are found once, models with fewer INT8 convolutions are then 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import NamedTuple
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
 
+import numpy as np
 from onnx import ModelProto
 
+from calibration.histograms import MagnitudeHistogram
 from calibration.insert_qdq import insert_qdq
-from calibration.observers import MagnitudeHistogram
 from calibration.quantize_rules import Placement, QuantizationPlan, plan_quantization
-from calibration.ranges import RangeMethod, choose_threshold
-from calibration.weights import DEFAULT_WEIGHTS, QuantizedWeights, WeightOptions
-from export.precision import convert_to_fp16
+from calibration.ranges import PERCENTILE, RangeMethod, thresholds_by_method
+from calibration.weights import DEFAULT_WEIGHTS, FLOAT32, QuantizedWeights, WeightOptions
+from export.precision import FP16, convert_to_fp16
 from export.precision_rules import note_float_convolutions
 
 
@@ -58,9 +59,13 @@ class Quantized(NamedTuple):
     plan: QuantizationPlan
 
 
-def choose_ranges(histograms: Mapping[str, MagnitudeHistogram], method: RangeMethod) -> Ranges:
+def choose_ranges(
+    histograms: Mapping[str, MagnitudeHistogram],
+    method: RangeMethod,
+    percentile: float = PERCENTILE,
+) -> Ranges:
     """Choose the threshold of every observed tensor."""
-    thresholds = {name: choose_threshold(h, method) for name, h in histograms.items()}
+    (thresholds,) = thresholds_by_method(histograms, [method], percentile).values()
     return Ranges(histograms, thresholds)
 
 
@@ -70,8 +75,12 @@ def observable(model: ModelProto, placement: Placement) -> list[str]:
     A pooled tensor has the scale of the tensor that was pooled; where that one stays float, it
     needs its own.
     """
-    plan = plan_quantization(model, placement)
-    return list(dict.fromkeys([*plan.observed(), *plan.readers]))
+    return plan_quantization(model, placement).observable()
+
+
+def scale_dtype(base: str) -> np.dtype[Any]:
+    """Return the type in which a model with this base stores scales."""
+    return FP16.dtype if base == FP16.name else FLOAT32
 
 
 def quantize_model(source: Quantizable, placement: Placement, base: str = "fp32") -> Quantized:
@@ -88,6 +97,9 @@ def quantize_model(source: Quantizable, placement: Placement, base: str = "fp32"
     model = ModelProto()
     model.CopyFrom(source.model)
     plan = plan_quantization(model, placement)
-    insert_qdq(model, plan, source.ranges.thresholds, source.weight_options, source.weights)
+    options = source.weight_options
+    if base == FP16.name:
+        options = replace(options, scale_dtype=scale_dtype(base))
+    insert_qdq(model, plan, source.ranges.thresholds, options, source.weights)
     note_float_convolutions(model, {d.node: d.rule for d in plan.decisions if not d.int8})
-    return Quantized(convert_to_fp16(model) if base == "fp16" else model, plan)
+    return Quantized(convert_to_fp16(model) if base == FP16.name else model, plan)

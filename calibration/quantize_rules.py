@@ -1,24 +1,29 @@
-"""Which convolutions run in INT8, which stay float, and which tensors are quantized for them.
+"""Which convolutions run in INT8 and which stay float, and with them the plan of a whole graph.
 
-The placement is what TensorRT fuses best: quantize on the inputs of convolutions, never between a
-convolution and its ReLU; every reader that can use the quantized tensor (the next convolution,
-the residual addition, pooling, upsampling) reads the same one; of an addition's branches, one
-stays as the convolution wrote it, so that the addition fuses into that convolution.
+Every convolution meets one rule of this file, every node between convolutions one of
+placement_rules.py: both have a name and a reason, which ``--explain`` prints.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from onnx import ModelProto, NodeProto
 
-from export.functions import is_corner_pool
+from calibration.int8_region import Region, Target, upstream
+from calibration.placement_rules import CONVOLUTIONS, NodeRule, place_nodes
 from export.onnx_graph import GraphIndex, attribute
 from runtime.errors import CalibrationError, UsageError
 
-CONVOLUTIONS = ("Conv", "ConvTranspose")
+# What is said of nodes that no rule is about: rule and reason.
+FUSED = ("fused", "it runs in the kernel of the node before it")
+OTHER = ("other", "it is no part of the network that is quantized, or has no INT8 form")
+
+# Targets that have INT8 kernels for them and gain by it.
+TRANSPOSED_IN_INT8 = (Target.TENSORRT,)
+DEPTHWISE_IN_INT8 = (Target.ONNXRUNTIME, Target.TENSORRT)
 
 # Integer convolution kernels work on groups of 16 channels or more and pad smaller ones.
 FEWEST_CHANNELS = 16
@@ -32,15 +37,15 @@ class Placement:
         exclude: Names of convolutions that stay float; None keeps none.
         keep_float: Further convolutions that stay float, by their exact names; the accuracy gate
             and sensitivity choose them.
-        quantize_transposed: Whether ConvTranspose may run in INT8.
+        target: What the file is meant for.
     """
 
     exclude: re.Pattern[str] | None = None
     keep_float: frozenset[str] = frozenset()
-    quantize_transposed: bool = False
+    target: Target = Target.PORTABLE
 
 
-# No wish of the user or the target.
+# No wish of the user, for every target.
 EVERYWHERE = Placement()
 
 
@@ -81,7 +86,15 @@ class Rule:
 
 @dataclass(frozen=True)
 class Decision:
-    """What happens to one convolution, and why."""
+    """What happens to one node, and why.
+
+    Attributes:
+        node: Its name.
+        op_type: Its operator.
+        int8: Whether it runs in INT8; an addition does if it reads a quantized branch.
+        rule: Name of the rule that decided.
+        reason: Why, for people.
+    """
 
     node: str
     op_type: str
@@ -99,9 +112,10 @@ class QuantizationPlan:
         convolutions: First output of every convolution that runs in INT8.
         readers: Tensor to quantize -> first outputs of the nodes that read it quantized.
         grid_of: Tensor -> the tensor whose scale it shares, because only maxima or copies lie
-            between them.
-        float_branches: Branches of additions that stay float; a target that adds in INT8 needs
-            their ranges.
+            between them, or because a concatenation joins them.
+        float_branches: Branches of additions and results of concatenations that stay float; a
+            target or a plan that quantizes them needs their ranges.
+        other_decisions: One per node that is no convolution, in graph order.
     """
 
     decisions: tuple[Decision, ...]
@@ -109,11 +123,19 @@ class QuantizationPlan:
     readers: dict[str, set[str]] = field(default_factory=dict)
     grid_of: dict[str, str] = field(default_factory=dict)
     float_branches: set[str] = field(default_factory=set)
+    other_decisions: tuple[Decision, ...] = ()
 
     def observed(self) -> list[str]:
         """Return the tensors whose ranges are needed, each once."""
         names = [self.grid_of.get(name, name) for name in self.readers]
         return list(dict.fromkeys([*names, *sorted(self.float_branches)]))
+
+    def observable(self) -> list[str]:
+        """Return the tensors whose ranges this plan needs, or one with less in INT8.
+
+        A tensor that shares a scale needs its own range where the other one stays float.
+        """
+        return list(dict.fromkeys([*self.observed(), *self.readers, *self.grid_of]))
 
 
 def _excluded(network: Network, node: NodeProto) -> bool:
@@ -139,16 +161,22 @@ def _is_stem(network: Network, node: NodeProto) -> bool:
 
 
 def _is_transposed(network: Network, node: NodeProto) -> bool:
-    return node.op_type == "ConvTranspose" and not network.placement.quantize_transposed
+    return node.op_type == "ConvTranspose" and network.placement.target not in TRANSPOSED_IN_INT8
 
 
 def _is_depthwise(network: Network, node: NodeProto) -> bool:
-    group = attribute(node, "group", 1)
-    return isinstance(group, int) and group > 1 and network.weight_shape(node)[1] < 4
+    return _has_small_groups(network, node) and network.placement.target not in DEPTHWISE_IN_INT8
 
 
 def _is_narrow(network: Network, node: NodeProto) -> bool:
-    return min(network.weight_shape(node)[:2]) < FEWEST_CHANNELS
+    shape = network.weight_shape(node)
+    counts = shape[:1] if _has_small_groups(network, node) else shape[:2]
+    return min(counts) < FEWEST_CHANNELS
+
+
+def _has_small_groups(network: Network, node: NodeProto) -> bool:
+    group = attribute(node, "group", 1)
+    return isinstance(group, int) and group > 1 and network.weight_shape(node)[1] < 4
 
 
 # The first rule that holds decides.
@@ -162,8 +190,8 @@ FLOAT_RULES: tuple[Rule, ...] = (
     Rule(
         "stem", "it reads the image: three channels waste integer units and cost nothing", _is_stem
     ),
-    Rule("transposed", "TensorRT-RTX runs it in half around extra conversions", _is_transposed),
-    Rule("depthwise", "engines pad its groups to several times the work", _is_depthwise),
+    Rule("transposed", "only the full TensorRT runs it in INT8: --target tensorrt", _is_transposed),
+    Rule("depthwise", "TensorRT-RTX pads its groups to four times the work", _is_depthwise),
     Rule("narrow", f"fewer than {FEWEST_CHANNELS} channels are padded, not faster", _is_narrow),
 )
 
@@ -203,7 +231,7 @@ def plan_quantization(model: ModelProto, placement: Placement = EVERYWHERE) -> Q
             "the model has quantize nodes already; expected a float model; give the FP32 export"
         )
     convolutions = [node for node in nodes if node.op_type in CONVOLUTIONS]
-    feeding = _upstream(nodes, (node.input[0] for node in convolutions))
+    feeding = upstream(nodes, (node.input[0] for node in convolutions))
     network = Network(GraphIndex.of(model.graph), feeding, placement)
     decisions = tuple(_decide(network, node) for node in convolutions)
     chosen = [n for n, decision in zip(convolutions, decisions, strict=True) if decision.int8]
@@ -213,9 +241,17 @@ def plan_quantization(model: ModelProto, placement: Placement = EVERYWHERE) -> Q
             f"({', '.join(dict.fromkeys(d.rule for d in decisions))}); expected at least one; "
             "check --exclude and the model"
         )
-    plan = QuantizationPlan(decisions, frozenset(node.output[0] for node in chosen))
-    _place(nodes, network.index, chosen, plan)
-    return plan
+    region = Region.around(network.index, placement.target, nodes, chosen)
+    rules = place_nodes(region, nodes)
+    others = [node for node in nodes if node.op_type not in CONVOLUTIONS]
+    return QuantizationPlan(
+        decisions,
+        region.convolutions,
+        region.readers,
+        region.grid_of,
+        region.float_branches,
+        tuple(_decide_other(node, rules) for node in others),
+    )
 
 
 def _decide(network: Network, node: NodeProto) -> Decision:
@@ -225,59 +261,9 @@ def _decide(network: Network, node: NodeProto) -> Decision:
     return Decision(label(node), node.op_type, True, "int8", "constant weights inside the network")
 
 
-def _place(
-    nodes: list[NodeProto], index: GraphIndex, chosen: list[NodeProto], plan: QuantizationPlan
-) -> None:
-    """Fill in which tensors are quantized, who reads them so, and which share a scale."""
-    inside = _upstream(nodes, (n.input[0] for n in chosen)) & _downstream(
-        nodes, (n.output[0] for n in chosen)
-    )
-    for node in chosen:
-        plan.readers.setdefault(node.input[0], set()).add(node.output[0])
-    for node in nodes:
-        if node.output[0] in inside and keeps_grid(node) and node.input[0] in inside:
-            plan.readers.setdefault(node.input[0], set()).add(node.output[0])
-            source = node.input[0]
-            plan.grid_of[node.output[0]] = plan.grid_of.get(source, source)
-    for node in nodes:
-        if node.op_type == "Add" and node.output[0] in inside:
-            _place_addition(node, index, plan)
-
-
-def _place_addition(node: NodeProto, index: GraphIndex, plan: QuantizationPlan) -> None:
-    """Let an addition read what is quantized anyway; quantize one of two float branches."""
-    branches = [name for name in node.input if name not in index.initializers]
-    quantized = [name for name in branches if name in plan.readers]
-    on_grid = [name for name in branches if name in plan.grid_of]
-    if len(branches) == 2 and plan.convolutions.issuperset(branches):
-        # Fused into the first convolution, the addition needs the other branch (this family's
-        # skip path) from memory: as INT8 that is half the traffic.
-        quantized = branches[1:]
-    for name in quantized:
-        plan.readers.setdefault(name, set()).add(node.output[0])
-    plan.float_branches.update(set(branches) - set(quantized) - set(on_grid))
-
-
-def keeps_grid(node: NodeProto) -> bool:
-    """Say whether a node only copies or takes maxima, so that INT8 values stay exact."""
-    if node.op_type == "Resize":
-        return bool(attribute(node, "mode", b"nearest") == b"nearest")
-    return bool(node.op_type == "MaxPool" or is_corner_pool(node))
-
-
-def _upstream(nodes: list[NodeProto], ends: Iterable[str]) -> frozenset[str]:
-    """Return every tensor that one of ``ends`` depends on, these included."""
-    found = set(ends)
-    for node in reversed(nodes):
-        if not found.isdisjoint(node.output):
-            found.update(node.input)
-    return frozenset(found)
-
-
-def _downstream(nodes: list[NodeProto], starts: Iterable[str]) -> frozenset[str]:
-    """Return every tensor that depends on one of ``starts``, these included."""
-    found = set(starts)
-    for node in nodes:
-        if not found.isdisjoint(node.input):
-            found.update(node.output)
-    return frozenset(found)
+def _decide_other(node: NodeProto, rules: dict[str, NodeRule]) -> Decision:
+    rule = rules.get(node.output[0])
+    if rule is None:
+        name, reason = FUSED if node.op_type == "Relu" else OTHER
+        return Decision(label(node), node.op_type, False, name, reason)
+    return Decision(label(node), node.op_type, rule.place is not None, rule.name, rule.reason)

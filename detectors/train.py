@@ -23,9 +23,11 @@ import torch
 
 from detectors.dataset import CocoSet, read_coco
 from detectors.image_check import check_images
+from detectors.int8_plan import Int8Plan, read_plan
 from detectors.registry import check_size, find_spec
 from detectors.stop_request import TrainingStopped
 from detectors.train_options import (
+    QAT,
     RECIPES,
     Augmentation,
     Precision,
@@ -63,6 +65,7 @@ def _add_data_options(group: argparse._ArgumentGroup) -> None:
     add("--check-images", action="store_true", help="first look at every image of --data")
     add("--out", type=Path, required=True, help="folder for checkpoints, weights and log")
     add("--init", type=Path, metavar="F", help="weights to begin with (fine-tuning)")
+    add("--qat", type=Path, metavar="PLAN", help="fine-tune --init for the INT8 of this plan")
     add("--resume", action="store_true", help="continue from OUT/last.pt")
 
 
@@ -172,9 +175,21 @@ def options_from(parsed: argparse.Namespace) -> TrainOptions:
         field.name: getattr(parsed, field.name, None) for field in dataclasses.fields(TrainOptions)
     }
     given = {name: value for name, value in values.items() if value is not None}
+    if parsed.qat:
+        given = {**QAT, **given, "plan": _plan_from(parsed)}
     options = TrainOptions(**{**RECIPES[parsed.recipe], **given, "size_hw": size_hw})
     check_options(options)
     return options
+
+
+def _plan_from(parsed: argparse.Namespace) -> Int8Plan:
+    """Read the plan of --qat, which fine-tunes weights that exist."""
+    if not (parsed.init or parsed.resume):
+        raise UsageError(
+            "--qat without --init; expected the weights that the plan's INT8 model was made from; "
+            "add --init"
+        )
+    return read_plan(parsed.qat)
 
 
 def _session_from(parsed: argparse.Namespace, command: str) -> Session:

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
 
+from detectors.int8_plan import Int8Plan
 from runtime.command_line import check_output
 from runtime.errors import UsageError
 
@@ -43,6 +44,7 @@ class TrainOptions:
         embedding_weight: Factor of the pull and push losses; the paper's is 0.1.
         offset_weight: Factor of the offset loss; the paper's is 1.
         seed: Seed of weights, order and augmentation.
+        plan: What the network rounds in training, as its INT8 model will; None rounds nothing.
     """
 
     model: str
@@ -64,6 +66,7 @@ class TrainOptions:
     embedding_weight: float = 0.1
     offset_weight: float = 1.0
     seed: int = 1
+    plan: Int8Plan | None = None
 
 
 # What each recipe sets beside the defaults above; every value can be given as an option as well.
@@ -86,6 +89,20 @@ RECIPES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
                 "augmentation": "published",
             }
         ),
+    }
+)
+
+
+# What --qat sets in place of a recipe's values. The network knows its task already: weights are to
+# move by about one step of their grids, on images as the detector meets them.
+QAT: Mapping[str, Any] = MappingProxyType(
+    {
+        "steps": 1000,
+        "rate": 3e-5,
+        "warmup": 20,
+        "precision": "float32",
+        "average_decay": 0.99,
+        "zoom_chance": 0.0,
     }
 )
 
@@ -135,6 +152,16 @@ def check_options(options: TrainOptions) -> None:
         raise UsageError("--steps, --batch and --accumulate must be at least 1")
     if not (options.rate > 0 and math.isfinite(options.rate)) or options.warmup < 0:
         raise UsageError("--rate must be positive and finite, --warmup at least 0")
+    if options.plan and options.precision != "float32":
+        raise UsageError(
+            f"--precision is {options.precision} with --qat; expected float32: rounding to 16 bits "
+            "would hide the INT8 grids; leave --precision away"
+        )
+    if options.plan and options.plan.model != options.model:
+        raise UsageError(
+            f"--qat got a plan of {options.plan.model} for {options.model}; expected one of the "
+            "same detector; make it from its INT8 model"
+        )
     if not 0 <= options.average_decay < 1:
         raise UsageError(
             f"--average-decay is {options.average_decay:g}; expected 0 or more and less than 1"

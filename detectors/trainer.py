@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from detectors.averaging import WeightAverage
 from detectors.batches import Batch
+from detectors.fake_quantize import check_weights, fake_quantize
 from detectors.initial_weights import load_initial_weights
 from detectors.normalise import normalise
 from detectors.objectives import IMAGE, IMAGE_ID, find_objective, loss_weights
@@ -61,6 +62,8 @@ class Trainer:
         check_precision(options, self.device)
         self._layout = torch.channels_last if channels_last else torch.contiguous_format
         network = network if network is not None else build_detector(options.model, num_classes)
+        if options.plan:
+            fake_quantize(network, options.plan)
         self.network = network.train().to(self.device, memory_format=self._layout)
         self.optimizer = torch.optim.Adam(self.network.parameters(), lr=options.rate)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=options.precision == "float16")
@@ -79,8 +82,10 @@ class Trainer:
 
         Raises:
             CheckpointError: If they cannot be read or belong to another model.
+            CalibrationError: If they do not fit the grids of ``options.plan``.
         """
         kept = load_initial_weights(self.network, weights, class_names)
+        check_weights(self.network)
         self.average.network.load_state_dict(self.network.state_dict())
         return kept
 

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from detectors.checkpoints import save_checkpoint
+from detectors.train_options import TrainOptions
 from detectors.trainer import Trainer
 from runtime.atomic_file import replace_when_done
 from runtime.errors import CheckpointError, OutputError
@@ -28,11 +29,19 @@ def describe_run(
     options = asdict(trainer.options)
     # The micro-batch holds what this and the number of processes mean to the network.
     del options["accumulate"]
-    return options | {
+    del options["plan"]  # its digest says enough
+    return {
+        **options,
+        **plan_facts(trainer.options),
         "images": images,
         "class_names": list(class_names),
         "micro_batch": micro_batch,
     }
+
+
+def plan_facts(options: TrainOptions) -> dict[str, str]:
+    """Return the digest of the INT8 plan that a network is trained for, nothing without one."""
+    return {"int8_plan": options.plan.digest()} if options.plan else {}
 
 
 def save_state(
@@ -122,6 +131,7 @@ def write_average(path: Path, trainer: Trainer, facts: Mapping[str, str]) -> Non
     """
     options = trainer.options
     metadata = {
+        **plan_facts(options),
         "model": options.model,
         "size_hw": json.dumps(options.size_hw),
         "steps": str(trainer.step),

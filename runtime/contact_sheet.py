@@ -32,6 +32,8 @@ class ContactSheetSink:
         tiles: Pictures on the sheet.
     """
 
+    before_drawing = False
+
     def __init__(self, path: Path, tiles: int = TILES) -> None:
         self._path = path
         self._partial = partial_path(path)

@@ -80,7 +80,7 @@ class ProvenanceStep:
     """One step of the chain weights -> onnx -> ranges -> engine.
 
     Attributes:
-        step: "weights", "export", "calibrate" or "build".
+        step: "weights", "export", "calibrate", "gate" (accuracy was measured) or "build".
         sha256: Digest of the file that the step used (weights) or read (the others).
         tool: What did it, with versions, such as "torch 2.13.0, onnx 1.23.2".
         note: Anything a reader will want to know: training command, range method, image count.

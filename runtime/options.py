@@ -11,6 +11,8 @@ from runtime.backends import BACKEND_NAMES
 from runtime.command_line import CommandParser, count, positive
 from runtime.errors import UsageError
 
+RECORD_EVERY = 30  # one a second of most cameras: neighbours in time teach nothing new
+RECORD_MOST = 512  # more than calibration needs
 BUILD_FOLDER = Path("build")  # where `make engine` leaves its artifacts
 
 
@@ -34,6 +36,9 @@ class StreamOptions:
     jsonl: Path | None
     contact_sheet: Path | None
     summary_json: Path | None
+    record: Path | None
+    record_every: int
+    record_most: int
     show: bool
 
     def __post_init__(self) -> None:
@@ -48,12 +53,20 @@ class StreamOptions:
             other = taken.setdefault(path.resolve(), name)
             if other != name:
                 raise UsageError(f"{name} and {other} both name {path}; choose two files")
+        if self.record is not None:
+            self._check_record(self.record)
         for name, path, suffix in (
             ("--save", self.save, ".mp4"),
             ("--contact-sheet", self.contact_sheet, ".png"),
         ):
             if path is not None and path.suffix.lower() != suffix:
                 raise UsageError(f"{name} got {path}; expected a name that ends in {suffix}")
+
+    def _check_record(self, folder: Path) -> None:
+        if folder.exists() and not folder.is_dir():
+            raise UsageError(f"--record got {folder}, a file; expected a folder")
+        if self.images is not None and folder.resolve() == Path(self.images).resolve():
+            raise UsageError(f"--record and --images both name {folder}; choose two folders")
 
     @property
     def outputs(self) -> dict[str, Path]:
@@ -99,8 +112,29 @@ def build_parser() -> CommandParser:
     parser.add_argument(
         "--summary-json", metavar="OUT.json", type=Path, help="the final figures, for programs"
     )
+    _add_recording_options(parser)
     parser.add_argument("--show", action="store_true", help="open a window; q or Escape quits")
     return parser
+
+
+def _add_recording_options(parser: CommandParser) -> None:
+    parser.add_argument(
+        "--record", metavar="DIR", type=Path, help="keep pictures without boxes, to calibrate on"
+    )
+    parser.add_argument(
+        "--record-every",
+        metavar="N",
+        type=positive,
+        default=RECORD_EVERY,
+        help=f"keep one of N pictures; default {RECORD_EVERY}",
+    )
+    parser.add_argument(
+        "--record-most",
+        metavar="N",
+        type=positive,
+        default=RECORD_MOST,
+        help=f"keep at most N pictures; default {RECORD_MOST}",
+    )
 
 
 def parse_options(arguments: Sequence[str] | None = None) -> StreamOptions:

@@ -94,7 +94,8 @@ class Pipeline:
     ) -> None:
         self._source = source
         self._backend = backend
-        self._sinks = sinks
+        self._plain_sinks = [sink for sink in sinks if sink.before_drawing]
+        self._drawn_sinks = [sink for sink in sinks if not sink.before_drawing]
         self._options = options
         self._max_frames = max_frames
         policy = DropPolicy.LATEST if source.is_live else DropPolicy.BLOCK
@@ -204,14 +205,12 @@ class Pipeline:
         names = self._backend.contract.class_names
         while (inferred := self._results.get()) is not None:
             result = self._detect(inferred)
+            plain_ms = _publish(self._plain_sinks, result)
             started_ns = time.perf_counter_ns()
             draw_detections(result.frame.image, result.detections, names)
             result.times_ms["draw"] = _milliseconds_since(started_ns)
             result.times_ms["age"] = (time.monotonic_ns() - result.frame.captured_ns) / 1e6
-            started_ns = time.perf_counter_ns()
-            for sink in self._sinks:
-                sink.publish(result)
-            result.times_ms["publish"] = _milliseconds_since(started_ns)
+            result.times_ms["publish"] = plain_ms + _publish(self._drawn_sinks, result)
             times.record(result.times_ms)
             frames += 1
             detections += len(result.detections)
@@ -225,6 +224,14 @@ class Pipeline:
         detections = detections_from_raw(inferred.outputs, inferred.letterbox, self._options)
         inferred.times_ms["postprocess"] = _milliseconds_since(started_ns)
         return FrameResult(inferred.frame, detections, inferred.times_ms)
+
+
+def _publish(sinks: Sequence[Sink], result: FrameResult) -> float:
+    """Hand a result to some sinks; returns how long they took, in milliseconds."""
+    started_ns = time.perf_counter_ns()
+    for sink in sinks:
+        sink.publish(result)
+    return _milliseconds_since(started_ns)
 
 
 def _milliseconds_since(started_ns: int) -> float:

@@ -26,10 +26,16 @@ KEYS_TO_QUIT = frozenset({ord("q"), 27})  # 27 is Escape
 
 
 class Sink(Protocol):
-    """Takes results one by one, in the order of capture. Use from one thread."""
+    """Takes results one by one, in the order of capture. Use from one thread.
+
+    Attributes:
+        before_drawing: Whether it takes pictures as the source delivered them, without boxes.
+    """
+
+    before_drawing: bool
 
     def publish(self, result: FrameResult) -> None:
-        """Take one result, whose picture is drawn on. Copy what is to be kept."""
+        """Take one result. Copy what is to be kept: the picture's memory is drawn on."""
         ...
 
     def close(self) -> None:
@@ -53,6 +59,8 @@ class VideoSink:
         frame_rate: Pictures per second.
         keep_time: Whether to follow the capture times, for a live source.
     """
+
+    before_drawing = False
 
     def __init__(self, path: Path, frame_rate: float, keep_time: bool) -> None:
         self._path = path
@@ -140,6 +148,8 @@ class JsonlSink:
         class_names: Names by class id.
     """
 
+    before_drawing = False
+
     def __init__(self, path: Path, class_names: Sequence[str]) -> None:
         self._path = path
         self._partial = partial_path(path)
@@ -196,6 +206,8 @@ class WindowSink:
     Raises:
         OutputError: If this OpenCV has no windows, or there is no display.
     """
+
+    before_drawing = False
 
     def __init__(self) -> None:
         self.quit_requested = False

@@ -2,6 +2,7 @@
 
 python runtime/stream.py --camera 0
 python runtime/stream.py --video clip.mp4 --save annotated.mp4 --jsonl detections.jsonl
+python runtime/stream.py --camera 0 --record my-images --record-every 30
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from runtime.frames import FrameResult
 from runtime.options import BUILD_FOLDER, StreamOptions, parse_options
 from runtime.pipeline import Pipeline, StreamSummary
 from runtime.postprocess import PostprocessOptions
+from runtime.recording import RecordingOptions, RecordingSink
 from runtime.saccade import with_published_sigma
 from runtime.sinks import JsonlSink, Sink, VideoSink, WindowSink
 from runtime.sources import Source
@@ -141,6 +143,10 @@ def open_sinks(
         add(JsonlSink(options.jsonl, backend.contract.class_names))
     if options.contact_sheet is not None:
         add(ContactSheetSink(options.contact_sheet))
+    if options.record is not None:
+        check_output("--record", options.record / "picture.jpg")
+        recording = RecordingOptions(options.record, options.record_every, options.record_most)
+        add(RecordingSink(recording, source.is_live))
     if options.show:
         add(WindowSink())
     return sinks

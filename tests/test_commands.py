@@ -9,6 +9,10 @@ import pytest
 
 COMMANDS = (
     "calibration.calibrate",
+    "calibration.quantization_plan",
+    "calibration.quantize_by_plan",
+    "calibration.report",
+    "calibration.sensitivity",
     "detectors.evaluate",
     "detectors.explain",
     "detectors.shapes",

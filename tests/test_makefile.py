@@ -129,11 +129,102 @@ def test_a_new_image_in_the_folder_calibrates_again(sandbox):
     assert again == ["calibration.calibrate", "export.build_engine"]
 
 
+def test_fine_tuning_for_int8_takes_every_step_with_one_plan(sandbox):
+    (sandbox.folder / "data").mkdir()
+    (sandbox.folder / "data" / "annotations.json").touch()
+    steps = sandbox.make("qat", "QAT_DATA=data", "QAT=--steps 7")
+    assert steps[-5:] == [
+        *("calibration.calibrate", "calibration.quantization_plan", "detectors.train"),
+        *("export.export_onnx", "calibration.quantize_by_plan"),
+    ]
+    plan = "build/cornernet-nano-320x320-qat.plan.json"
+    calibrate, planned, train, export, last = sandbox.calls[-5:]
+    assert "--effort fast" in calibrate and planned.endswith(plan)
+    assert f"--qat {plan} --init detectors/weights/cornernet-nano.safetensors" in train
+    assert "--size 320 320 --data data" in train and train.endswith("--steps 7")
+    assert "--weights build/cornernet-nano-320x320-qat/cornernet-nano.safetensors" in export
+    assert f"--plan {plan}" in last and last.endswith("-qat-int8.onnx")
+
+
 def test_a_gpu_target_calibrates_on_a_half_precision_base(sandbox):
     sandbox.make("engine", CHOSEN_TARGET="tensorrt-rtx")
     calibrate, build = sandbox.calls[-2:]
     assert calibrate.endswith("--base fp16")
     assert build.endswith("int8.tensorrt-rtx.engine --target tensorrt-rtx")
+
+
+def test_other_calibration_options_calibrate_again(sandbox):
+    sandbox.make("engine")
+    again = sandbox.make("engine", "CALIB_OPTIONS=--method entropy --seed 1")
+    assert again == ["calibration.calibrate", "export.build_engine"]
+    assert sandbox.calls[0].endswith("--method entropy --seed 1")
+    assert sandbox.make("engine", "CALIB_OPTIONS=--method entropy --seed 1") == []
+
+
+def test_another_effort_calibrates_again(sandbox):
+    sandbox.make("engine")
+    assert "--effort good" in sandbox.calls[-2]
+    assert sandbox.make("engine", "EFFORT=best") == ["calibration.calibrate", "export.build_engine"]
+    assert "--effort best" in sandbox.calls[0]
+    assert sandbox.make("engine", "EFFORT=best") == []
+
+
+def test_a_gpu_target_takes_the_ranges_that_were_observed_already(sandbox):
+    sandbox.make("engine")
+    calls = [call for call in sandbox.calls if "calibration.calibrate" in call]
+    sandbox.make("engine", CHOSEN_TARGET="tensorrt-rtx")
+    calls += [call for call in sandbox.calls if "calibration.calibrate" in call]
+    assert len(calls) == 2
+    assert all("--cache build/cornernet-nano-320x320-int8.ranges.npz" in call for call in calls)
+
+
+def test_a_budget_of_accuracy_reaches_the_calibration_and_calibrates_again(sandbox):
+    sandbox.make("engine")
+    again = sandbox.make("engine", "MAX_AP_DROP=0.5")
+    assert again == ["detectors.shapes", "calibration.calibrate", "export.build_engine"]
+    assert sandbox.calls[1].endswith("--max-ap-drop 0.5 --gate-data build/shapes/val")
+    assert sandbox.make("engine", "MAX_AP_DROP=0.5") == []
+    once_more = sandbox.make("engine", "MAX_AP_DROP=0.2", "VAL=mine")
+    assert once_more == ["calibration.calibrate", "export.build_engine"]
+    assert sandbox.calls[0].endswith("--max-ap-drop 0.2 --gate-data mine")
+
+
+def test_a_report_makes_what_it_compares_and_takes_what_is_there(sandbox):
+    called = sandbox.make("report")
+    assert called[-1] == "calibration.report" and called.count("export.export_onnx") == 2
+    assert called.count("export.build_engine") == 2 and called.count("detectors.shapes") == 2
+    stem = "build/cornernet-nano-320x320"
+    assert (
+        f"--fp32 {stem}-fp32.onnxruntime.onnx --int8 {stem}-int8.onnxruntime.onnx "
+        f"--fp16 {stem}-fp16.onnx --onnx {stem}-fp32.onnx --data build/shapes/val "
+        f"--out {stem}.report.html"
+    ) in sandbox.calls[-1]
+    assert "--ranges" not in sandbox.calls[-1] and "--sensitivity" not in sandbox.calls[-1]
+    (sandbox.folder / f"{stem}-int8.ranges.npz").touch()
+    (sandbox.folder / f"{stem}.sensitivity.json").touch()
+    assert sandbox.make("report", "VAL=mine", "REPORT=--worst 3") == ["calibration.report"]
+    assert "--data mine" in sandbox.calls[-1]
+    assert sandbox.calls[-1].endswith(
+        f"--ranges {stem}-int8.ranges.npz --sensitivity {stem}.sensitivity.json --worst 3"
+    )
+
+
+def test_a_sensitivity_of_older_weights_stays_out_of_the_report(sandbox):
+    sandbox.make("report")
+    old = sandbox.folder / "build" / "cornernet-nano-320x320.sensitivity.json"
+    old.touch()
+    os.utime(old, (1, 1))
+    sandbox.make("report")
+    assert "--sensitivity" not in sandbox.calls[-1]
+
+
+def test_sensitivity_is_quick_and_takes_options(sandbox):
+    called = sandbox.make("sensitivity")
+    assert sorted(called) == ["calibration.sensitivity", "detectors.shapes", "export.export_onnx"]
+    assert "--out build/cornernet-nano-320x320.sensitivity.json" in sandbox.calls[-1]
+    assert "--data" not in sandbox.calls[-1]
+    sandbox.make("sensitivity", "SENSITIVITY=--metric ap --limit 9")
+    assert sandbox.calls[-1].endswith("--data build/shapes/val --metric ap --limit 9")
 
 
 def test_options_of_tensorrt_rtx_reach_the_builder_and_build_again(sandbox):

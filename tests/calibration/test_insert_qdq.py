@@ -9,22 +9,26 @@ import pytest
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from calibration.insert_qdq import insert_qdq
+from calibration.int8_region import Target
 from calibration.observers import observe
-from calibration.quantize_rules import plan_quantization
+from calibration.quantize import Quantizable, Ranges, quantize_model
+from calibration.quantize_rules import Placement, plan_quantization
 from calibration.ranges import RangeMethod, choose_threshold
+from calibration.weights import DEFAULT_WEIGHTS, Granularity, WeightMethod, WeightOptions
 from export.functions import is_corner_pool
 from export.int8_on_cpu import RANGES_KEY
 from export.onnx_graph import GraphIndex
 from export.precision import convert_to_fp16
+from tests.calibration.small_graphs import SIZE, SmallGraph
 from tests.calibration.tiny_network import make_tiny_network, random_frames
 from tests.export.tiny_models import make_model, run
 
 
-def quantize(model: ModelProto) -> ModelProto:
+def quantize(model: ModelProto, weights: WeightOptions = DEFAULT_WEIGHTS) -> ModelProto:
     plan = plan_quantization(model)
     found = observe(model, plan.observed(), random_frames(8), 8)
     thresholds = {t: choose_threshold(h, RangeMethod.MSE) for t, h in found.items()}
-    return insert_qdq(model, plan, thresholds)
+    return insert_qdq(model, plan, thresholds, weights)
 
 
 @pytest.fixture(name="quantized", scope="module")
@@ -64,7 +68,54 @@ def test_weights_are_per_channel_and_activations_per_tensor(quantized: ModelProt
             assert constants[activation.input[1]].shape == ()
             assert constants[weights.input[0]].dtype == np.int8
             assert constants[weights.input[1]].shape == (16,)
-            assert constants[node.input[2]].dtype == np.float32  # the bias
+            assert constants[node.input[2]].dtype == np.float32  # the bias, a plain constant
+
+
+def test_one_scale_per_tensor_of_weights() -> None:
+    model = quantize(make_tiny_network(), WeightOptions(Granularity.PER_TENSOR, WeightMethod.MSE))
+    index, constants = GraphIndex.of(model.graph), constants_of(model)
+    makers = [index.producers[n.input[1]] for n in model.graph.node if n.name == "join.0/Conv"]
+    (weights,) = (maker for maker in makers if maker.op_type == "DequantizeLinear")
+    assert constants[weights.input[1]].shape == constants[weights.input[2]].shape == ()
+    expected, found = (run(m, frames=random_frames(1)[0])[0] for m in (make_tiny_network(), model))
+    assert 0 < np.abs(found - expected).mean() < 0.1 * np.abs(expected).mean()
+
+
+def test_transposed_convolutions_have_their_scales_on_axis_1() -> None:
+    graph = SmallGraph()
+    graph.conv("up", graph.conv("a", "x"), 32, kind="ConvTranspose")
+    graph.conv("b", "up")
+    model = graph.model("b")
+    x = np.random.default_rng(0).normal(size=(1, 16, SIZE, SIZE)).astype(np.float32)
+    (expected,) = run(model, x=x)
+    plan = plan_quantization(model, Placement(target=Target.TENSORRT))
+    assert "up" in plan.convolutions
+    insert_qdq(model, plan, dict.fromkeys(plan.observed(), 4.0))
+    (weights,) = (n for n in model.graph.node if n.name == "up/weight/DequantizeLinear")
+    assert next(a.i for a in weights.attribute if a.name == "axis") == 1
+    assert constants_of(model)[weights.input[1]].shape == (32,)
+    assert np.abs(run(model, x=x)[0] - expected).mean() < 0.05 * np.abs(expected).mean()
+
+
+@pytest.mark.parametrize("granularity", list(Granularity))
+def test_weights_for_a_half_base_are_rounded_to_the_scales_that_are_stored(
+    granularity: Granularity,
+) -> None:
+    model = make_tiny_network()
+    for tensor in model.graph.initializer:
+        if tensor.name == "join.0.weight":  # all scales below the smallest normal half
+            tiny = numpy_helper.to_array(tensor) * np.float32(1e-3)
+            tensor.CopyFrom(numpy_helper.from_array(tiny, tensor.name))
+    thresholds = dict.fromkeys(plan_quantization(model).observable(), 4.0)
+    source = Quantizable(model, Ranges({}, thresholds), WeightOptions(granularity))
+    constants = constants_of(quantize_model(source, Placement(), "fp16").model)
+    index = GraphIndex.of(quantize_model(source, Placement(), "fp16").model.graph)
+    weights = index.producers["join.0/Conv/weight/dequantized"]
+    scales = constants[weights.input[1]]
+    assert scales.dtype == np.float16 and (scales == np.float16(2**-14)).all()
+    np.testing.assert_array_equal(
+        constants[weights.input[0]], np.rint(tiny / np.float32(2**-14)).astype(np.int8)
+    )
 
 
 def test_float_convolutions_and_their_weights_are_untouched(quantized: ModelProto) -> None:

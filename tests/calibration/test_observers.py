@@ -1,70 +1,92 @@
-"""Histograms that grow, and the pass over the samples."""
+"""The pass over the samples."""
 
 from __future__ import annotations
 
+import io
+import sys
+
 import numpy as np
+import onnxruntime
 import pytest
 from onnx import numpy_helper
 
-from calibration.observers import BINS, MagnitudeHistogram, Progress, observe
+from calibration.observers import Observation, Observer, Provider, observe
 from runtime.errors import CalibrationError
 from tests.calibration.tiny_network import make_tiny_network, random_frames
 from tests.export.tiny_models import run
 
 
-def histogram_of(*batches: object) -> MagnitudeHistogram:
-    histogram = MagnitudeHistogram()
-    for batch in batches:
-        histogram.add(np.asarray(batch, np.float32))
-    return histogram
-
-
-def test_counts_equal_numpys() -> None:
-    values = np.random.default_rng(0).normal(size=5000).astype(np.float32)
-    histogram = histogram_of(values.reshape(5, 10, 100))
-    expected, _ = np.histogram(np.abs(values), BINS, (0, histogram.limit))
-    # float32 may put a value on a border into the neighbouring bin
-    assert np.abs(histogram.counts - expected).sum() <= 10
-    assert histogram.counts.sum() == 5000
-    assert histogram.peak == np.abs(values).max()
-
-
-def test_growing_gives_what_the_large_range_would_have_given() -> None:
-    small, large = [0.1, -0.3, 0.26], [5.0, -7.5]
-    grown, direct = histogram_of(small, large), histogram_of(large, small)
-    assert grown.limit == direct.limit == 8.0
-    np.testing.assert_array_equal(grown.counts, direct.counts)
-
-
-def test_memory_does_not_depend_on_the_number_of_values() -> None:
-    histogram = MagnitudeHistogram()
-    for size in range(1, 20):
-        histogram.add(np.full(size * 100, 1.5**size, np.float32))
-    assert histogram.counts.shape == (BINS,)
-    assert histogram.counts.sum() == sum(size * 100 for size in range(1, 20))
-
-
-def test_zeros_and_nothing() -> None:
-    histogram = histogram_of(np.zeros((2, 3)), np.empty((0, 4)))
-    assert (histogram.peak, histogram.limit, histogram.counts[0]) == (0.0, 0.0, 6)
-    histogram.add(np.array([4.0], np.float32))
-    assert histogram.counts[0] == 6 and histogram.counts[-1] == 1
-
-
-@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-def test_values_that_are_not_finite_are_refused(bad: float) -> None:
-    with pytest.raises(ValueError, match="finite"):
-        histogram_of([1.0, bad])
-
-
 def test_observe_sees_every_sample() -> None:
-    model, frames, reports = make_tiny_network(), random_frames(3), []
-    found = observe(model, ["block.0/Relu", "heat"], frames, 3, reports.append)
+    model, frames = make_tiny_network(), random_frames(3)
+    found = observe(model, ["block.0/Relu", "heat"], frames, 3)
     heat = [run(model, frames=frame)[0] for frame in frames]
     assert found["heat"].peak == pytest.approx(np.abs(heat).max(), rel=1e-5)
     assert found["heat"].counts.sum() == np.size(heat)
-    assert [(r.done, r.total) for r in reports] == [(1, 3), (2, 3), (3, 3)]
-    assert reports[-1] == Progress(3, 3, 0.0)
+
+
+def test_an_observation_counts_samples_and_black_ones() -> None:
+    observation = Observation.of(["heat", "stem/Relu"])
+    with Observer(make_tiny_network(), observation) as observer:
+        for sample in (*random_frames(2), np.zeros((1, 16, 16, 3), np.uint8)):
+            observer.add(sample)
+        observer.finish()
+    assert (observation.samples, observation.blank_samples) == (3, 1)
+    assert observation.dead_tensors() == []
+
+
+def test_an_observation_may_be_continued_in_another_session() -> None:
+    frames, tensors = random_frames(4), ["stem/Relu", "heat"]
+    whole = observe(make_tiny_network(), tensors, frames, 4)
+    observation = Observation.of(tensors)
+    for part in (frames[:1], frames[1:]):
+        with Observer(make_tiny_network(), observation) as observer:
+            for frame in part:
+                observer.add(frame)
+            observer.finish()
+    for name in tensors:
+        np.testing.assert_array_equal(observation.histograms[name].counts, whole[name].counts)
+        assert observation.histograms[name].limit == whole[name].limit
+        assert observation.histograms[name].peak == whole[name].peak
+
+
+def test_tensors_that_are_always_zero_are_named() -> None:
+    observation = Observation.of(["a", "b"])
+    observation.histograms["a"].add(np.ones(3))
+    observation.histograms["b"].add(np.zeros(3))
+    assert observation.dead_tensors() == ["b"]
+
+
+def test_a_provider_that_is_not_installed_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CPUExecutionProvider"])
+    with pytest.raises(CalibrationError, match=r"offers CPU.* expected CUDA.* --provider cpu"):
+        observe(make_tiny_network(), ["heat"], random_frames(1), 1, Provider.CUDA)
+
+
+def test_a_provider_that_does_not_start_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    offered = ["CUDAExecutionProvider", "CPUExecutionProvider"]
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: offered)
+    started = onnxruntime.InferenceSession  # falls back to the processor, as the real one does
+    monkeypatch.setattr(
+        onnxruntime,
+        "InferenceSession",
+        lambda model, options, providers: started(model, options, providers=providers[1:]),
+    )
+    with pytest.raises(CalibrationError, match="could not start CUDAExecutionProvider"):
+        observe(make_tiny_network(), ["heat"], random_frames(1), 1, Provider.CUDA)
+
+
+class Terminal(io.StringIO):
+    """A stream that somebody watches."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_terminal_shows_progress_and_a_file_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    for stream, shown in ((Terminal(), True), (io.StringIO(), False)):
+        monkeypatch.setattr(sys, "stderr", stream)
+        observe(make_tiny_network(), ["heat"], random_frames(3), 3)
+        assert ("observing" in stream.getvalue()) is shown
 
 
 def test_observe_leaves_the_model_alone() -> None:
@@ -80,7 +102,7 @@ def test_a_tensor_that_is_not_finite_is_named() -> None:
         if tensor.name == "stem.bias":
             broken = np.full(16, np.inf, np.float32)
             tensor.CopyFrom(numpy_helper.from_array(broken, tensor.name))
-    with pytest.raises(CalibrationError, match="stem/Relu became infinite or NaN"):
+    with pytest.raises(CalibrationError, match="stem/Relu became infinite or NaN on image 1"):
         observe(model, ["stem/Relu"], random_frames(1), 1)
 
 

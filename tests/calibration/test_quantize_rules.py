@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from onnx import ModelProto, TensorProto, helper
 
+from calibration.int8_region import Target
 from calibration.quantize_rules import Placement, compile_exclude, plan_quantization
 from export.onnx_graph import GraphIndex
 from runtime.errors import CalibrationError, UsageError
@@ -49,6 +50,8 @@ def rule_for(model: ModelProto, name: str = "tested", **options: object) -> str:
         ((16, 1, 1, 1), {"group": 16}, "depthwise"),
         ((64, 16, 1, 1), {"group": 4}, "int8"),
         ((16, 16, 1, 1), {"kind": "ConvTranspose"}, "transposed"),
+        ((16, 16, 1, 1), {"kind": "ConvTranspose", "group": 1, "constant": False}, "weights"),
+        ((16, 4, 1, 1), {"group": 4}, "narrow"),
     ],
 )
 def test_a_convolution_meets_its_rule(
@@ -57,9 +60,29 @@ def test_a_convolution_meets_its_rule(
     assert rule_for(convolution_chain(shape, **more)) == rule  # type: ignore[arg-type]
 
 
-def test_transposed_convolutions_by_option() -> None:
+@pytest.mark.parametrize(
+    ("target", "transposed", "depthwise"),
+    [
+        (Target.PORTABLE, "transposed", "depthwise"),
+        (Target.ONNXRUNTIME, "transposed", "int8"),
+        (Target.TENSORRT, "int8", "int8"),
+        (Target.TENSORRT_RTX, "transposed", "depthwise"),
+    ],
+)
+def test_a_target_has_its_exclusions(target: Target, transposed: str, depthwise: str) -> None:
     model = convolution_chain((16, 16, 1, 1), "ConvTranspose")
-    assert rule_for(model, quantize_transposed=True) == "int8"
+    assert rule_for(model, target=target) == transposed
+    model = convolution_chain((16, 1, 1, 1), group=16)
+    assert rule_for(model, target=target) == depthwise
+    few_channels = convolution_chain((8, 1, 1, 1), group=8)
+    allowed = depthwise == "int8"
+    assert rule_for(few_channels, target=target) == ("narrow" if allowed else depthwise)
+
+
+def test_named_convolutions_stay_float() -> None:
+    model = convolution_chain((16, 16, 1, 1))
+    assert rule_for(model, keep_float=frozenset(["tested"])) == "sensitive"
+    assert rule_for(model, keep_float=frozenset(["teste", "before"])) == "int8"
 
 
 def test_the_last_convolution_of_a_head_stays_float() -> None:

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
+import onnxruntime
 import pytest
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
+from calibration.insert_qdq import insert_qdq
+from calibration.int8_region import Target
+from calibration.quantize_rules import Placement, plan_quantization
+from calibration.weights import Granularity, WeightMethod, WeightOptions
+from export.builder_onnxruntime import build_onnxruntime
 from export.int8_on_cpu import prepare_int8, quantize_additions, use_unsigned_activations
-from export.onnx_graph import GraphIndex
+from export.onnx_graph import GraphIndex, load_model, save_model
+from tests.calibration.small_graphs import SIZE, fire_modules
 from tests.calibration.test_insert_qdq import quantize
 from tests.calibration.tiny_network import make_tiny_network, random_frames
 from tests.export.tiny_models import make_model, run
@@ -108,3 +117,37 @@ def test_concatenations_give_their_branches_the_same_scale() -> None:
     assert sum(node.op_type == "QuantizeLinear" for node in model.graph.node) == 3
     assert {n.input[1] for n in model.graph.node if n.op_type == "QuantizeLinear"} == {"s"}
     np.testing.assert_allclose(run(model, x=x)[0], expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("granularity", list(Granularity))
+@pytest.mark.parametrize(
+    ("target", "fused"), [(Target.PORTABLE, 3), (Target.ONNXRUNTIME, 7), (Target.TENSORRT, 8)]
+)
+def test_fire_modules_run_in_integers(
+    granularity: Granularity, target: Target, fused: int, tmp_path: Path
+) -> None:
+    model = fire_modules()
+    x = np.random.default_rng(0).normal(size=(1, 32, SIZE, SIZE)).astype(np.float32)
+    (floats,) = run(model, x=x)
+    plan = plan_quantization(model, Placement(target=target))
+    options = WeightOptions(granularity, WeightMethod.MSE)
+    insert_qdq(model, plan, dict.fromkeys(plan.observable(), 4.0), options)
+    (portable,) = run(model, x=x)
+    source = save_model(model, tmp_path / "int8.onnx")
+    # A convolution with a float reader cannot write integers: the two last ones, and where
+    # depthwise convolutions are float, those before them.
+    built = build_onnxruntime(source, tmp_path / "built.onnx", "int8")
+    assert built.int8_convolutions == fused
+    optimised = load_model(tmp_path / "built.onnx")
+    kinds = [node.op_type for node in optimised.graph.node]
+    assert kinds.count("QLinearConcat") == 2 and "Concat" not in kinds
+    (found,) = run_optimised(tmp_path / "built.onnx", x)
+    for result in (portable, found):
+        assert np.square(result - floats).mean() < 0.01 * floats.var()
+
+
+def run_optimised(path: Path, x: np.ndarray) -> list[np.ndarray]:
+    """Run a file with ONNX Runtime's own operators, which ONNX's checker does not know."""
+    return onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"]).run(
+        None, {"x": x}
+    )

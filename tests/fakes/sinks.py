@@ -16,6 +16,8 @@ class FakeSink:
         fail_at: Number of the picture that raises, or None.
     """
 
+    before_drawing = False
+
     def __init__(self, delay_s: float = 0.0, fail_at: int | None = None) -> None:
         self.results: list[FrameResult] = []
         self.ended = ""

@@ -22,9 +22,10 @@ def test_every_option_is_taken() -> None:
     arguments = (
         "--video a.avi --artifact m.onnx --backend onnxruntime --threads 2 --score 0.5 "
         "--max-frames 9 --save o.mp4 --jsonl o.jsonl --contact-sheet o.png --summary-json o.json "
-        "--show"
+        "--record r --record-every 5 --record-most 7 --show"
     )
     options = parse_options(arguments.split())
+    assert (options.record, options.record_every, options.record_most) == (Path("r"), 5, 7)
     assert options.video == Path("a.avi")
     assert options.artifact == Path("m.onnx")
     assert (options.threads, options.score, options.max_frames) == (2, 0.5, 9)
@@ -56,6 +57,10 @@ def test_help_names_every_option_and_the_prog() -> None:
         ("--camera 0 --save a.mp4 --jsonl ./a.mp4", "--jsonl and --save both name a.mp4"),
         ("--video a.mp4 --save a.mp4", "--save and --video both name a.mp4"),
         ("--camera 0 --jsonl /", "--jsonl got /, a folder"),
+        ("--camera 0 --record pyproject.toml", "--record got pyproject.toml, a file"),
+        ("--images docs --record ./docs", "--record and --images both name docs"),
+        ("--camera 0 --record r --record-every 0", "got '0'; expected a whole number from 1"),
+        ("--camera 0 --record r --record-most 0", "got '0'; expected a whole number from 1"),
         ("--camera 0 --frobnicate", "unrecognized arguments"),
     ],
 )

@@ -1,0 +1,104 @@
+"""How much is done to keep accuracy in INT8: ranges alone, biases and channels, or every weight.
+
+The two functions frame the observation of ranges: ``prepare`` before it, ``improve`` behind it.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from enum import Enum
+
+import numpy as np
+from onnx import ModelProto
+from tqdm import tqdm
+
+from calibration.equalization import equalize
+from calibration.quantize import Quantizable
+from calibration.quantize_rules import Placement
+from runtime.image_batches import ImageBatches
+
+# Images on which peaks of channels are observed: they only share out the steps of a grid.
+EQUALIZED_ON = 64
+# Images on which blocks are compared with float ones: 1600 cells each in nano's smallest maps.
+RECONSTRUCTED_ON = 32
+
+
+class Effort(Enum):
+    """What is done beyond observing ranges and rounding to the nearest step.
+
+    Attributes:
+        FAST: Nothing.
+        GOOD: Channels of a tensor get similar ranges, and biases take back what shifts means.
+        BEST: The same, and weights, biases and scales are tuned block by block.
+    """
+
+    FAST = "fast"
+    GOOD = "good"
+    BEST = "best"
+
+
+def prepare(model: ModelProto, images: ImageBatches, effort: Effort) -> ModelProto:
+    """Return the float model to observe and quantize: it computes the same.
+
+    Args:
+        model: The exported float model; not modified.
+        images: Of the calibration.
+        effort: How much to do.
+
+    Raises:
+        SourceError: If an image cannot be read.
+        CalibrationError: If the model cannot be run, or a tensor is not finite.
+    """
+    if effort is Effort.FAST:
+        return model
+    chosen = _spread(images, EQUALIZED_ON)
+    with _bar(len(chosen), "equalizing", "image") as bar:
+        return equalize(model, chosen, bar.update)
+
+
+def improve(
+    source: Quantizable, placement: Placement, images: ImageBatches, effort: Effort, seed: int = 0
+) -> Quantizable:
+    """Return a model that loses less: other biases and, for the best, weights and thresholds.
+
+    Args:
+        source: What ``prepare`` gave, with its ranges; not modified.
+        placement: Which convolutions run in INT8.
+        images: Of the calibration.
+        effort: How much to do.
+        seed: Of the order in which images are seen; the same one gives the same result.
+
+    Raises:
+        SourceError: If an image cannot be read.
+        CalibrationError: If the model has an operator that cannot be tuned through.
+    """
+    if effort is Effort.FAST:
+        return source
+    # They need torch, which the fast way does without.
+    from calibration.adaptive_rounding import TuningOptions
+    from calibration.reconstruction import ReconstructionOptions, reconstruct
+
+    tuning = TuningOptions(seed=seed) if effort is Effort.BEST else None
+    chosen = _spread(images, RECONSTRUCTED_ON)
+    with _bar(0, "reconstructing", "step") as bar:
+
+        def begin(total: int) -> Callable[[], object]:
+            bar.reset(total)
+            update: Callable[[], object] = bar.update
+            return update
+
+        return reconstruct(source, placement, chosen, ReconstructionOptions(tuning), begin)
+
+
+def _bar(total: int, what: str, unit: str) -> tqdm[None]:
+    """Return a bar with the time left, on stderr; silent where that is no terminal."""
+    silent = not sys.stderr.isatty()
+    return tqdm(total=total, desc=what, unit=unit, disable=silent, leave=False)
+
+
+def _spread(images: ImageBatches, count: int) -> ImageBatches:
+    """Return at most ``count`` images, evenly spread over the list."""
+    chosen = np.linspace(0, len(images) - 1, min(count, len(images))).round().astype(int)
+    return replace(images, paths=tuple(images.paths[i] for i in chosen))
