@@ -134,14 +134,17 @@ $(STEM)-fp16.onnx: $(EXPORT_INPUTS)
 $(STEM)-bf16.onnx: $(EXPORT_INPUTS)
 	$(EXPORT) --precision bf16
 
-CALIBRATE = $(PY) -m calibration.calibrate --onnx $< --images $(CALIB) \
-	--max-images $(CALIB_IMAGES) --cache $(STEM)-int8.ranges.npz --effort $(EFFORT) \
-	--out $@$(GATE) $(CALIB_OPTIONS)
-$(STEM)-int8.onnx: $(STEM)-fp32.onnx $(STEM).calib-option
-	$(CALIBRATE)
-# For a GPU, what is not INT8 is FP16.
-$(STEM)-int8-gpu.onnx: $(STEM)-fp32.onnx $(STEM).calib-option
-	$(CALIBRATE) --base fp16
+# $(1) is the target and what it likes, $(2) the ranges. For a GPU, what is not INT8 is FP16;
+# TensorRT-RTX moves half the bytes where a convolution's weights have one scale.
+CALIBRATE = $(PY) -m calibration.calibrate --onnx $< --images $(CALIB) --max-images $(CALIB_IMAGES) \
+	--target $(1) --cache $(2) --effort $(EFFORT) --out $@$(GATE) $(CALIB_OPTIONS)
+CALIBRATED = $(STEM)-fp32.onnx $(STEM).calib-option
+$(STEM)-int8.onnx: $(CALIBRATED)
+	$(call CALIBRATE,onnxruntime,$(STEM)-int8.ranges.npz)
+$(STEM)-int8-trt.onnx: $(CALIBRATED)
+	$(call CALIBRATE,tensorrt --base fp16,$(STEM)-int8.ranges.npz)
+$(STEM)-int8-rtx.onnx: $(CALIBRATED)
+	$(call CALIBRATE,tensorrt-rtx --base fp16 --weights per-tensor --weight-method mse,$(STEM)-int8-rtx.ranges.npz)
 
 # --- where INT8 costs accuracy: make sensitivity SENSITIVITY='--metric ap --limit 100'
 SENSITIVITY ?=
@@ -149,8 +152,7 @@ BY_AP = $(filter ap,$(SENSITIVITY))
 .PHONY: sensitivity
 sensitivity: $(STEM)-fp32.onnx $(CALIB_INPUT) $(if $(BY_AP),$(VAL_INPUT)) ## What INT8 costs, convolution by convolution
 	$(PY) -m calibration.sensitivity --onnx $< --images $(CALIB) --max-images $(CALIB_IMAGES) \
-	  --cache $(STEM)-int8.ranges.npz --out $(STEM).sensitivity.json \
-	  --picture $(STEM).sensitivity.png $(if $(BY_AP),--data $(VAL)) $(SENSITIVITY)
+	  --out $(STEM).sensitivity.json --picture $(STEM).sensitivity.png $(if $(BY_AP),--data $(VAL)) $(SENSITIVITY)
 
 # --- fine-tuning for INT8: make qat WEIGHTS=mine.safetensors QAT_DATA=my/train QAT='--steps 3000'
 QAT_DATA ?= $(SHAPES)/train-more
@@ -191,11 +193,11 @@ FULL_INPUTS = $(STEM).full-option $(PLUGIN_LIBRARY)
 BUILD_ENGINE = $(PY) -m export.build_engine --onnx $< --out $@
 $(STEM)-%.onnxruntime.onnx: $(STEM)-%.onnx
 	$(BUILD_ENGINE) --target onnxruntime
-$(STEM)-int8.tensorrt-rtx.engine: $(STEM)-int8-gpu.onnx $(RTX_INPUTS)
+$(STEM)-int8.tensorrt-rtx.engine: $(STEM)-int8-rtx.onnx $(RTX_INPUTS)
 	$(BUILD_ENGINE) --target tensorrt-rtx $(RTX_OPTIONS)
 $(STEM)-%.tensorrt-rtx.engine: $(STEM)-%.onnx $(RTX_INPUTS)
 	$(BUILD_ENGINE) --target tensorrt-rtx $(RTX_OPTIONS)
-$(STEM)-int8.tensorrt.engine: $(STEM)-int8-gpu.onnx $(FULL_INPUTS)
+$(STEM)-int8.tensorrt.engine: $(STEM)-int8-trt.onnx $(FULL_INPUTS)
 	$(BUILD_ENGINE) --target tensorrt $(FULL_OPTIONS)
 $(STEM)-%.tensorrt.engine: $(STEM)-%.onnx $(FULL_INPUTS)
 	$(BUILD_ENGINE) --target tensorrt $(FULL_OPTIONS)

@@ -146,10 +146,12 @@ def test_fine_tuning_for_int8_takes_every_step_with_one_plan(sandbox):
     assert f"--plan {plan}" in last and last.endswith("-qat-int8.onnx")
 
 
-def test_a_gpu_target_calibrates_on_a_half_precision_base(sandbox):
+def test_rtx_calibrates_on_a_half_precision_base_with_one_scale_per_weight_tensor(sandbox):
     sandbox.make("engine", CHOSEN_TARGET="tensorrt-rtx")
     calibrate, build = sandbox.calls[-2:]
-    assert calibrate.endswith("--base fp16")
+    wish = "--target tensorrt-rtx --base fp16 --weights per-tensor --weight-method mse"
+    assert wish in calibrate
+    assert "--out build/cornernet-nano-320x320-int8-rtx.onnx" in calibrate
     assert build.endswith("int8.tensorrt-rtx.engine --target tensorrt-rtx")
 
 
@@ -169,13 +171,18 @@ def test_another_effort_calibrates_again(sandbox):
     assert sandbox.make("engine", "EFFORT=best") == []
 
 
-def test_a_gpu_target_takes_the_ranges_that_were_observed_already(sandbox):
+def test_the_full_tensorrt_takes_the_ranges_that_were_observed_already(sandbox):
     sandbox.make("engine")
     calls = [call for call in sandbox.calls if "calibration.calibrate" in call]
-    sandbox.make("engine", CHOSEN_TARGET="tensorrt-rtx")
+    sandbox.make("engine", CHOSEN_TARGET="tensorrt")
     calls += [call for call in sandbox.calls if "calibration.calibrate" in call]
     assert len(calls) == 2
     assert all("--cache build/cornernet-nano-320x320-int8.ranges.npz" in call for call in calls)
+
+
+def test_rtx_has_ranges_of_its_own_since_its_weights_may_be_equalized(sandbox):
+    sandbox.make("engine", CHOSEN_TARGET="tensorrt-rtx")
+    assert "--cache build/cornernet-nano-320x320-int8-rtx.ranges.npz" in sandbox.calls[-2]
 
 
 def test_a_budget_of_accuracy_reaches_the_calibration_and_calibrates_again(sandbox):
@@ -245,7 +252,7 @@ def test_options_of_the_full_tensorrt(sandbox):
     called = sandbox.make("engine", *more, CHOSEN_TARGET="tensorrt")
     assert sorted(called) == sorted(CHAIN)
     calibrate, build = sandbox.calls[-2:]
-    assert calibrate.endswith("--base fp16")
+    assert "--target tensorrt --base fp16" in calibrate and "--weights" not in calibrate
     assert build.endswith(
         "int8.tensorrt.engine --target tensorrt --timing-cache build/tensorrt.timing-cache "
         "--version-compatible --hardware-compatibility ampere-plus"
