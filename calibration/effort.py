@@ -31,7 +31,8 @@ class Effort(Enum):
     Attributes:
         FAST: Nothing.
         GOOD: Channels of a tensor get similar ranges, and biases take back what shifts means.
-        BEST: The same, and weights, biases and scales are tuned block by block.
+        BEST: The same, and weights, biases and scales are tuned block by block; convolutions that
+            make much noise with few operations stay float.
     """
 
     FAST = "fast"
@@ -80,7 +81,11 @@ def improve(
     from calibration.adaptive_rounding import TuningOptions
     from calibration.reconstruction import ReconstructionOptions, reconstruct
 
-    tuning = TuningOptions(seed=seed) if effort is Effort.BEST else None
+    tuning = None
+    if effort is Effort.BEST:
+        tuning = TuningOptions(seed=seed)
+        source = _spare(source, placement, images)
+        placement = source.placed(placement)
     chosen = _spread(images, RECONSTRUCTED_ON)
     with _bar(0, "reconstructing", "step") as bar:
 
@@ -90,6 +95,16 @@ def improve(
             return update
 
         return reconstruct(source, placement, chosen, ReconstructionOptions(tuning), begin)
+
+
+def _spare(source: Quantizable, placement: Placement, images: ImageBatches) -> Quantizable:
+    """Leave in float what makes much noise with few operations."""
+    from calibration.meters import sqnr_meter
+    from calibration.sessions import Form
+    from calibration.spared import choose_spared
+
+    meter = sqnr_meter(source.model, images, Form.PORTABLE)
+    return replace(source, spared=choose_spared(source, placement, meter))
 
 
 def _bar(total: int, what: str, unit: str) -> tqdm[None]:

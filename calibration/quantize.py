@@ -44,12 +44,18 @@ class Quantizable:
         ranges: Of its activations.
         weight_options: How weights are rounded that ``weights`` does not list.
         weights: Weights that were rounded with more care, by the convolution's first output.
+        spared: Names of convolutions that are not worth INT8; float in every plan.
     """
 
     model: ModelProto
     ranges: Ranges
     weight_options: WeightOptions = DEFAULT_WEIGHTS
     weights: Mapping[str, QuantizedWeights] = field(default_factory=dict)
+    spared: frozenset[str] = frozenset()
+
+    def placed(self, placement: Placement) -> Placement:
+        """Return a placement without the convolutions that are spared."""
+        return replace(placement, keep_float=placement.keep_float | self.spared)
 
 
 class Quantized(NamedTuple):
@@ -96,7 +102,7 @@ def quantize_model(source: Quantizable, placement: Placement, base: str = "fp32"
     """
     model = ModelProto()
     model.CopyFrom(source.model)
-    plan = plan_quantization(model, placement)
+    plan = plan_quantization(model, source.placed(placement))
     options = source.weight_options
     if base == FP16.name:
         options = replace(options, scale_dtype=scale_dtype(base))

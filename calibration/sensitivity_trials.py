@@ -133,8 +133,8 @@ class Trials:
         meter: Meter,
         store: MeasurementStore | None = None,
     ) -> None:
-        self.source, self.placement, self.meter = source, placement, meter
-        plan = plan_quantization(source.model, placement)
+        self.source, self.placement, self.meter = source, source.placed(placement), meter
+        plan = plan_quantization(source.model, self.placement)
         self.nodes, self.blocks = parts_of(source.model, plan)
         self.everything = frozenset(part.name for part in self.nodes)
         self._store = MeasurementStore() if store is None else store
