@@ -42,13 +42,14 @@ from benchmarks.int8_accuracy_report import Study, run_study, study_parser
 from benchmarks.int8_accuracy_tables import FP32, POINTS, Row
 from benchmarks.report import RESULTS, Findings, table_text
 from calibration.histograms import MagnitudeHistogram
-from calibration.observers import Observation, Observer, progress_bar
+from calibration.observers import Observation, Observer
+from calibration.progress import progress_bar
 from calibration.quantize import Quantizable, choose_ranges, observable, quantize_model
 from calibration.quantize_rules import EVERYWHERE
 from calibration.ranges import RangeMethod
 from calibration.sessions import Form
 from runtime.atomic_file import sha256_of
-from runtime.command_line import CommandParser, positive
+from runtime.command_line import CommandParser, check_output, positive
 from runtime.image_batches import ImageBatches
 
 NAME = "calibration_images"
@@ -126,6 +127,7 @@ def _measure(options: argparse.Namespace) -> Study:
         options.numbers, options.limit = QUICK_NUMBERS, QUICK_LIMIT
     is_of_record = options.out.parent == RESULTS
     picture = options.picture or (PICTURE if is_of_record else options.out.with_suffix(".png"))
+    check_output("--picture", picture, ".png")
     bench = open_bench(options)
     numbers = sorted(set(options.numbers))
     fp32 = measure_candidate(bench, _float_candidate(bench))

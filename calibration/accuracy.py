@@ -20,10 +20,13 @@ from detectors.dataset import CocoSet, read_coco
 from detectors.evaluate import Rows
 from detectors.evaluation_options import EVALUATION_OPTIONS
 from detectors.examples import Example, ExampleTable, load_image
-from detectors.predict import GridBoxes, LetterboxPredictor, Runner, rows_of
-from runtime.contract import INPUT_NAME, ModelContract
-from runtime.errors import DatasetError
+from detectors.predict import GridBoxes, LetterboxPredictor, Predictor, Runner, rows_of
+from detectors.saccade_predict import SaccadePredictor
+from runtime.contract import DETECTION_NAMES, INPUT_NAME, ModelContract
+from runtime.errors import CalibrationError, DatasetError
+from runtime.image_batches import ImageBatches
 from runtime.postprocess import PostprocessOptions
+from runtime.saccade import PROCESSOR_BATCH, SaccadeDetector, SaccadeOptions
 
 # Decoded images that are kept between measurements: COCO's 5000 validation images need 4 GB.
 CACHE_BYTES = 512 * 2**20
@@ -97,14 +100,27 @@ class AccuracyMeter:
             CalibrationError: If ONNX Runtime refuses the model.
             SourceError: If an image cannot be read.
         """
-        runner = ModelRunner(model, self.contract, self.threads, self.form)
-        predict = LetterboxPredictor(runner, self.contract.size_hw, self.options)
+        predict = self._open(model)
         rows: Rows = []
         silent = not sys.stderr.isatty()
         for example in tqdm(self.examples, unit="image", disable=silent, leave=False):
             found = predict(self.images.load(example))
             rows += coco_rows(example, found, self.coco.category_ids)
         return rows
+
+    def digest(self) -> str:
+        """Return a SHA-256 over names and contents of the images."""
+        paths = tuple(example.path for example in self.examples)
+        return ImageBatches(paths, self.contract.size_hw).digest()
+
+    def _open(self, model: ModelProto) -> Predictor:
+        """Return what finds objects with a model; one with attention maps looks twice."""
+        size_hw = self.contract.size_hw
+        runner = ModelRunner(model, self.contract, self.threads, self.form)
+        if not self.contract.has_attention:
+            return LetterboxPredictor(runner, size_hw, self.options)
+        detector = SaccadeDetector(runner.infer, size_hw, SaccadeOptions(batch=PROCESSOR_BATCH))
+        return SaccadePredictor(detector, self.options)
 
 
 def open_meter(
@@ -124,6 +140,7 @@ def open_meter(
         threads: CPU threads of the network; 0 for all cores.
 
     Raises:
+        CalibrationError: If the model ends at raw maps, without boxes.
         DatasetError: If the annotations cannot be read, or are of other classes.
     """
     coco = read_coco(data)
@@ -131,6 +148,12 @@ def open_meter(
         raise DatasetError(
             f"{data} has classes {', '.join(coco.class_names)}; {contract.name} finds "
             f"{', '.join(contract.class_names)}; expected the same; measure on a set of its classes"
+        )
+    outputs = [spec.name for spec in contract.outputs]
+    if not set(DETECTION_NAMES) <= set(outputs):
+        raise CalibrationError(
+            f"{contract.name} gives {', '.join(outputs)}; expected {', '.join(DETECTION_NAMES)} to "
+            "measure average precision; export it without --raw"
         )
     return AccuracyMeter(coco, coco.examples[:limit], contract, threads=threads, form=form)
 
@@ -159,11 +182,11 @@ class ModelRunner(Runner):  # type: ignore[misc]  # detectors/ has no types for 
         self._size_hw = contract.size_hw
         self._names = [output.name for output in self._session.get_outputs()]
 
-    def _run(self, canvases: np.ndarray) -> GridBoxes:
-        rows = [self._rows(np.ascontiguousarray(canvas[None])) for canvas in canvases]
-        return GridBoxes(np.concatenate(rows), self._size_hw)
-
-    def _rows(self, frames: np.ndarray) -> np.ndarray:
+    def infer(self, frames: np.ndarray) -> dict[str, np.ndarray]:
+        """Return the model's outputs for uint8 (N, H, W, 3) frames of its size."""
         values = self._session.run(self._names, {INPUT_NAME: frames})
-        rows: np.ndarray = rows_of(dict(zip(self._names, values, strict=True)))
-        return rows
+        return dict(zip(self._names, values, strict=True))
+
+    def _run(self, canvases: np.ndarray) -> GridBoxes:
+        rows = [rows_of(self.infer(np.ascontiguousarray(canvas[None]))) for canvas in canvases]
+        return GridBoxes(np.concatenate(rows), self._size_hw)

@@ -16,13 +16,16 @@ from calibration.blocks import Block
 
 
 def correct_biases(walk: BlockWalk, block: Block) -> None:
-    """Let every convolution of a block give the mean, per channel, that it gives in float.
+    """Let every INT8 convolution of a block give the mean, per channel, that it gives in float.
+
+    Those in float read means that are right already: correcting them as well gained less than
+    0.001 dB in the maps of nano, and would leave them wrong where others return to float.
 
     Args:
         walk: At this block; the biases among its constants are changed.
-        block: What to correct. Convolutions in float too: they read what INT8 ones gave.
+        block: What to correct.
     """
-    convolutions = convolution_outputs(block.nodes)
+    convolutions = convolution_outputs(walk.int8_convolutions(block))
     expected = {
         name: value.mean(dim=(0, 2, 3))
         for name, value in walk.run_float(block, convolutions).items()

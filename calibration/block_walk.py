@@ -15,7 +15,7 @@ import torch
 from onnx import ModelProto, NodeProto
 from torch import Tensor
 
-from calibration.biases import convolution_outputs, own_biases, write_biases
+from calibration.biases import convolution_outputs, own_biases
 from calibration.blocks import Block, find_blocks
 from calibration.quantize import Quantizable, quantize_model
 from calibration.quantize_rules import Placement, QuantizationPlan
@@ -137,26 +137,29 @@ def finish_walk(source: Quantizable, walk: BlockWalk) -> Quantizable:
     """Return what was changed on a walk in the form that ``quantize_model`` takes.
 
     Args:
-        source: From ``start_walk``; its model is changed.
+        source: From ``start_walk``; not modified.
         walk: At its end.
     """
     index = GraphIndex.of(source.model.graph)
-    weights = {}
+    weights, biases = {}, {}
     for name in walk.plan.convolutions:
         axis = int(index.producers[name].op_type != "Conv")
         integers, scales = (
             walk.constants[f"{name}/weight/{part}"].numpy() for part in ("quantized", "scale")
         )
         weights[name] = QuantizedWeights(integers, scales, axis)
+        biases[name] = walk.constants[f"{name}/bias"].numpy()
     tuned = {
         grid: float(walk.constants[f"{name}/scale"]) * INT8_MAX
         for name in walk.plan.readers
         if (grid := walk.plan.grid_of.get(name, name)) in walk.tuned_scales
     }
-    outputs = [name for block in walk.blocks for name in convolution_outputs(block.nodes)]
-    write_biases(source.model, {name: walk.constants[f"{name}/bias"].numpy() for name in outputs})
-    ranges = replace(source.ranges, thresholds={**source.ranges.thresholds, **tuned})
-    return replace(source, ranges=ranges, weights={**source.weights, **weights})
+    return replace(
+        source,
+        ranges=replace(source.ranges, thresholds={**source.ranges.thresholds, **tuned}),
+        weights={**source.weights, **weights},
+        biases={**source.biases, **biases},
+    )
 
 
 def _run(

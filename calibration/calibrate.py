@@ -6,10 +6,12 @@ import argparse
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 if __package__ in (None, ""):  # run as a file: look up packages from the repository root
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
+import numpy as np
 import onnx
 import onnxruntime
 from onnx import ModelProto
@@ -18,6 +20,7 @@ from calibration.effort import improve, prepare
 from calibration.gate_options import gate_options_from
 from calibration.observation import observe_images
 from calibration.options import CalibrationOptions, build_parser, options_from, samples_from
+from calibration.placement_rules import CONVOLUTIONS
 from calibration.placement_table import explain_plan
 from calibration.quantize import (
     Quantizable,
@@ -26,14 +29,17 @@ from calibration.quantize import (
     quantize_model,
     scale_dtype,
 )
-from calibration.quantize_rules import Placement, QuantizationPlan
+from calibration.quantize_rules import QuantizationPlan, label
 from calibration.samples import choose_samples
-from export.onnx_graph import load_model, save_model
+from export.onnx_graph import GraphIndex, load_model, save_model
 from runtime.atomic_file import sha256_of
 from runtime.command_line import check_output
 from runtime.contract import ModelContract, ProvenanceStep, read_contract, write_contract
 from runtime.errors import CalibrationError, UsageError, run_command
 from runtime.image_batches import ImageBatches
+
+if TYPE_CHECKING:  # it needs torch, which a calibration without a gate does without
+    from calibration.gate import Gate
 
 
 @dataclass(frozen=True)
@@ -64,29 +70,50 @@ def calibrate(
         ArtifactError: If ``source`` is missing, truncated or not ONNX.
         ContractError: If its contract is missing or does not match.
         SourceError: If an image cannot be read.
+        DatasetError: If the annotated images of the accuracy gate cannot be read.
         CalibrationError: If the model is not FP32, or cannot be run or quantized, or every image is
             black, or the accuracy asked for cannot be kept.
         OSError: If the file that keeps ranges cannot be written.
     """
     contract = read_float_contract(source)
+    # Now: files may be replaced while this runs.
+    digests = sha256_of(source), images.digest()
     model = load_model(source)
-    source_model = make_quantizable(model, contract, images, options)
-    placement, gate_steps = _pass_gate((model, contract), source_model, images, options)
-    quantized_model, plan = quantize_model(source_model, placement, options.base)
+    gate = _open_gate(model, contract, options)
+    quantizable = make_quantizable(model, contract, images, options)
+    placement, gate_step = options.placement, None
+    if gate is not None:
+        placement, gate_step = gate.apply(quantizable, images)
+    quantized, plan = quantize_model(quantizable, placement, options.base)
+    step = _record(digests, len(images), plan, options)
+    written = contract.with_step(step, precision="int8")
+    if gate_step is not None:
+        written = written.with_step(gate_step)
+    save_model(quantized, out)
+    write_contract(written, out)
+    return CalibrationResult(written, plan)
+
+
+def _record(
+    digests: tuple[str, str], images: int, plan: QuantizationPlan, options: CalibrationOptions
+) -> ProvenanceStep:
+    """Return what the contract says of a calibration.
+
+    Args:
+        digests: SHA-256 of the float model's file and of the images.
+        images: Number of images.
+        plan: What was quantized.
+        options: How.
+    """
+    source_sha256, images_sha256 = digests
     note = (
         f"{len(plan.convolutions)} of {len(plan.decisions)} convolutions, {options.method.value} "
-        f"ranges from {len(images)} images with SHA-256 {images.digest()}, base {options.base}, "
+        f"ranges from {images} images with SHA-256 {images_sha256}, base {options.base}, "
         f"{options.weights.granularity.value} weights by {options.weights.method.value}, "
         f"for {options.placement.target.value}, effort {options.effort.value}"
     )
     tool = f"onnxruntime {onnxruntime.__version__}, onnx {onnx.__version__}"
-    step = ProvenanceStep("calibrate", sha256_of(source), tool, note)
-    quantized = contract.with_step(step, precision="int8")
-    for gate_step in gate_steps:
-        quantized = quantized.with_step(gate_step)
-    save_model(quantized_model, out)
-    write_contract(quantized, out)
-    return CalibrationResult(quantized, plan)
+    return ProvenanceStep("calibrate", source_sha256, tool, note)
 
 
 def make_quantizable(
@@ -105,6 +132,7 @@ def make_quantizable(
         CalibrationError: If the model cannot be run or quantized, or every image is black.
         OSError: If the file that keeps ranges cannot be written.
     """
+    require_finite_weights(model)
     model = prepare(model, images, options.effort)
     tensors = observable(model, options.placement)
     histograms = observe_images(model, contract, tensors, images, options.observation)
@@ -114,19 +142,33 @@ def make_quantizable(
     return improve(source, options.placement, images, options.effort)
 
 
-def _pass_gate(
-    exported: tuple[ModelProto, ModelContract],
-    source: Quantizable,
-    images: ImageBatches,
-    options: CalibrationOptions,
-) -> tuple[Placement, list[ProvenanceStep]]:
-    """Return the placement that keeps the accuracy asked for, and the record of it."""
-    if options.gate is None:
-        return options.placement, []
-    from calibration.gate import apply_gate  # it measures accuracy, which needs torch
+def require_finite_weights(model: ModelProto) -> None:
+    """Refuse a model with a weight or bias that is no number, in layers that stay float, too.
 
-    placement, step = apply_gate(*exported, source, images, options)
-    return placement, [step]
+    Raises:
+        CalibrationError: If there is one; names the first convolution.
+    """
+    index = GraphIndex.of(model.graph)
+    for node in model.graph.node:
+        if node.op_type not in CONVOLUTIONS:
+            continue
+        values = (index.constant(name) for name in node.input[1:] if name)
+        if not all(value is None or np.isfinite(value).all() for value in values):
+            raise CalibrationError(
+                f"{label(node)} has weights that are infinite or NaN; expected finite ones; take "
+                "an earlier checkpoint, or train again"
+            )
+
+
+def _open_gate(
+    model: ModelProto, contract: ModelContract, options: CalibrationOptions
+) -> Gate | None:
+    """Open the accuracy gate before ranges are observed: its images may be missing."""
+    if options.gate is None:
+        return None
+    from calibration.gate import Gate  # it measures accuracy, which needs torch
+
+    return Gate.open(model, contract, options.gate, options)
 
 
 def read_float_contract(source: Path) -> ModelContract:

@@ -5,16 +5,14 @@ The two functions frame the observation of ranges: ``prepare`` before it, ``impr
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from enum import Enum
 
-import numpy as np
 from onnx import ModelProto
-from tqdm import tqdm
 
 from calibration.equalization import equalize
+from calibration.progress import progress_bar
 from calibration.quantize import Quantizable
 from calibration.quantize_rules import Placement
 from runtime.image_batches import ImageBatches
@@ -54,8 +52,8 @@ def prepare(model: ModelProto, images: ImageBatches, effort: Effort) -> ModelPro
     """
     if effort is Effort.FAST:
         return model
-    chosen = _spread(images, EQUALIZED_ON)
-    with _bar(len(chosen), "equalizing", "image") as bar:
+    chosen = images.spread(EQUALIZED_ON)
+    with progress_bar(len(chosen), "equalizing") as bar:
         return equalize(model, chosen, bar.update)
 
 
@@ -86,8 +84,8 @@ def improve(
         tuning = TuningOptions(seed=seed)
         source = _spare(source, placement, images)
         placement = source.placed(placement)
-    chosen = _spread(images, RECONSTRUCTED_ON)
-    with _bar(0, "reconstructing", "step") as bar:
+    chosen = images.spread(RECONSTRUCTED_ON)
+    with progress_bar(0, "reconstructing", "step") as bar:
 
         def begin(total: int) -> Callable[[], object]:
             bar.reset(total)
@@ -105,15 +103,3 @@ def _spare(source: Quantizable, placement: Placement, images: ImageBatches) -> Q
 
     meter = sqnr_meter(source.model, images, Form.PORTABLE)
     return replace(source, spared=choose_spared(source, placement, meter))
-
-
-def _bar(total: int, what: str, unit: str) -> tqdm[None]:
-    """Return a bar with the time left, on stderr; silent where that is no terminal."""
-    silent = not sys.stderr.isatty()
-    return tqdm(total=total, desc=what, unit=unit, disable=silent, leave=False)
-
-
-def _spread(images: ImageBatches, count: int) -> ImageBatches:
-    """Return at most ``count`` images, evenly spread over the list."""
-    chosen = np.linspace(0, len(images) - 1, min(count, len(images))).round().astype(int)
-    return replace(images, paths=tuple(images.paths[i] for i in chosen))

@@ -14,11 +14,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
-import onnxruntime
 from onnx import ModelProto
 
 from calibration.channel_groups import ChannelGroup, find_channel_groups, scale_channels
-from calibration.sessions import Form, open_session
+from calibration.sessions import Form, open_session, run_error
 from export.builder_onnxruntime import ORT_ERRORS
 from runtime.errors import CalibrationError
 
@@ -90,11 +89,7 @@ def observe_channel_peaks(
         try:
             values = session.run(names, {session.get_inputs()[0].name: sample})
         except ORT_ERRORS as error:
-            raise CalibrationError(
-                f"ONNX Runtime {onnxruntime.__version__} could not run the model "
-                f"({' '.join(str(error).split())[:300]}); expected a float model with input "
-                "uint8 [N, H, W, 3]; export it again"
-            ) from error
+            raise run_error(error) from error
         for name, value in zip(names, values, strict=True):
             found = np.abs(value).max(axis=(0, 2, 3)).astype(np.float64)
             if not np.isfinite(found).all():

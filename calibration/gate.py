@@ -6,23 +6,23 @@ costs is said in multiply-adds. A model that misses the budget all the same is r
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import onnxruntime
 from onnx import ModelProto
-from tqdm import tqdm
 
 from calibration.accuracy import open_meter
 from calibration.float_search import find_floats
+from calibration.gate_options import GateOptions
 from calibration.meters import Meter, ap_meter, sqnr_meter
 from calibration.operations import OperationShare, multiply_adds, operation_share
 from calibration.options import CalibrationOptions
+from calibration.progress import progress_bar
 from calibration.quantize import Quantizable
 from calibration.quantize_rules import Placement
 from calibration.sensitivity_trials import Trials, rank_by_gain
-from calibration.sessions import Form, form_of_base
+from calibration.sessions import Form, form_for
 from runtime.atomic_file import sha256_of
 from runtime.contract import ModelContract, ProvenanceStep
 from runtime.errors import CalibrationError
@@ -94,7 +94,7 @@ def pass_gate(
         CalibrationError: If even a single convolution in INT8 misses the budget.
     """
     trials = Trials(source, placement, accuracy)
-    with _bar() as bar:
+    with progress_bar(None, "accuracy gate", "measurement") as bar:
 
         def passes(floats: frozenset[str]) -> bool:
             drop = POINTS * (accuracy.float_value - trials.value(floats))
@@ -121,40 +121,73 @@ def pass_gate(
     )
 
 
-def apply_gate(
-    exported: ModelProto,
-    contract: ModelContract,
-    source: Quantizable,
-    images: ImageBatches,
-    options: CalibrationOptions,
-) -> tuple[Placement, ProvenanceStep]:
-    """Find the placement that meets a budget, and the record of it for the contract.
+@dataclass(frozen=True)
+class Gate:
+    """The float model's accuracy, for quantized ones to keep.
 
-    A model is measured as its target runs it. One with an FP16 base is for GPUs: its twin with an
-    FP32 base is measured in its place, computed as engines compute it.
-
-    Args:
-        exported: The float model as it was exported: what accuracy is compared with.
-        contract: Its contract.
-        source: The same with ranges and weights, which may have been improved for INT8.
-        images: The calibration images; a few of them rank the convolutions.
-        options: How to quantize, with the gate.
-
-    Raises:
-        DatasetError: If the annotated images cannot be read, or have other classes.
-        SourceError: If an image cannot be read.
-        CalibrationError: If the budget cannot be met, or the model not be run.
+    Attributes:
+        exported: The float model as it was exported.
+        budget: The most that may be lost, and where it is measured.
+        options: How the model is quantized.
+        accuracy: Measures average precision.
+        annotations_sha256: Digest of the file with the annotations.
     """
-    gate, form = options.gate, form_of_base(options.base)
-    assert gate is not None  # the caller's mistake
-    full = open_meter(gate.data, contract, form, gate.limit)
-    accuracy = ap_meter(full, exported)
-    quick = sqnr_meter(exported, images, form)
-    result = pass_gate(source, options.placement, accuracy, quick, gate.max_drop_points)
-    as_run = "its FP32 twin as GPUs compute it" if form is Form.PORTABLE else "in integer kernels"
-    note = f"{result.summary(gate.max_drop_points)}; measured {as_run}"
-    digest, tool = sha256_of(full.coco.annotation_file), f"onnxruntime {onnxruntime.__version__}"
-    return result.placement, ProvenanceStep("gate", digest, tool, note)
+
+    exported: ModelProto
+    budget: GateOptions
+    options: CalibrationOptions
+    accuracy: Meter
+    annotations_sha256: str
+
+    @classmethod
+    def open(
+        cls,
+        exported: ModelProto,
+        contract: ModelContract,
+        budget: GateOptions,
+        options: CalibrationOptions,
+    ) -> Gate:
+        """Read the annotated images and measure the float model on them.
+
+        Args:
+            exported: The float model as it was exported: what accuracy is compared with.
+            contract: Its contract.
+            budget: The most that may be lost, and where it is measured.
+            options: How it will be quantized.
+
+        Raises:
+            DatasetError: If the annotated images cannot be read, or have other classes.
+            SourceError: If an image cannot be read.
+            CalibrationError: If they show nothing, or the model cannot be run or gives no boxes.
+        """
+        form = form_for(options.placement.target, options.base)
+        full = open_meter(budget.data, contract, form, budget.limit)
+        digest = sha256_of(full.coco.annotation_file)
+        return cls(exported, budget, options, ap_meter(full, exported), digest)
+
+    def apply(self, source: Quantizable, images: ImageBatches) -> tuple[Placement, ProvenanceStep]:
+        """Find the placement that meets the budget, and the record of it for the contract.
+
+        A model is measured as its target runs it. One with an FP16 base is for GPUs: its twin with
+        an FP32 base is measured in its place, computed as engines compute it.
+
+        Args:
+            source: The model with ranges and weights, which may have been improved for INT8.
+            images: The calibration images; a few of them rank the convolutions.
+
+        Raises:
+            SourceError: If an image cannot be read.
+            CalibrationError: If the budget cannot be met, or the model not be run.
+        """
+        placement, base = self.options.placement, self.options.base
+        form, points = form_for(placement.target, base), self.budget.max_drop_points
+        quick = sqnr_meter(self.exported, images, form)
+        result = pass_gate(source, placement, self.accuracy, quick, points)
+        twin = "its FP32 twin " if base == "fp16" else ""
+        as_run = f"{twin}as GPUs compute it" if form is Form.PORTABLE else "in integer kernels"
+        note = f"{result.summary(points)}; measured {as_run}"
+        tool = f"onnxruntime {onnxruntime.__version__}"
+        return result.placement, ProvenanceStep("gate", self.annotations_sha256, tool, note)
 
 
 def _refusal(trials: Trials, ranked: Sequence[str], max_drop_points: float) -> CalibrationError:
@@ -167,9 +200,3 @@ def _refusal(trials: Trials, ranked: Sequence[str], max_drop_points: float) -> C
         f"{drops[1]:.2f} with {ranked[-1]} alone; expected at most {max_drop_points:g} points; "
         "calibrate on more images, allow a larger drop, or build without INT8"
     )
-
-
-def _bar() -> tqdm[None]:
-    """Return a counter of measurements, where somebody watches."""
-    silent = not sys.stderr.isatty()
-    return tqdm(desc="accuracy gate", unit="measurement", disable=silent, leave=False)

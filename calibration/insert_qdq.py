@@ -11,7 +11,13 @@ from onnx import ModelProto, NodeProto, helper, numpy_helper
 
 from calibration.quantize_rules import QuantizationPlan
 from calibration.ranges import scale_of
-from calibration.weights import DEFAULT_WEIGHTS, QuantizedWeights, WeightOptions, round_weights
+from calibration.weights import (
+    DEFAULT_WEIGHTS,
+    QuantizedWeights,
+    WeightOptions,
+    round_weights,
+    storable_scale,
+)
 from export.int8_on_cpu import RANGES_KEY
 from export.onnx_graph import GraphIndex, add_initializer
 from export.surgery import remove_unused
@@ -46,15 +52,16 @@ def insert_qdq(
     add_initializer(model, ZERO, np.zeros((), np.int8))
     index = GraphIndex.of(model.graph)
     nodes = []
+    scales = _activation_scales(plan, thresholds, weight_options)
     for tensor in (value.name for value in model.graph.input):
-        nodes += _quantize_activation(model, plan, thresholds, tensor)
+        nodes += _quantize_activation(model, scales, tensor)
     for node in list(model.graph.node):
         if node.output[0] in plan.convolutions:
             given = weights.get(node.output[0])
             nodes.append(_quantize_weights(model, index, node, given or weight_options))
         nodes.append(node)
         for tensor in node.output:
-            nodes += _quantize_activation(model, plan, thresholds, tensor)
+            nodes += _quantize_activation(model, scales, tensor)
     _redirect_readers(model, plan)
     del model.graph.node[:]
     model.graph.node.extend(nodes)
@@ -64,14 +71,24 @@ def insert_qdq(
     return model
 
 
+def _activation_scales(
+    plan: QuantizationPlan, thresholds: Mapping[str, float], options: WeightOptions
+) -> dict[str, np.ndarray]:
+    """Return the scale of every tensor that is quantized, float32 ()."""
+    scales = {}
+    for tensor in plan.readers:
+        scale = np.float32(scale_of(thresholds[plan.grid_of.get(tensor, tensor)]))
+        scales[tensor] = storable_scale(scale, options.scale_dtype)
+    return scales
+
+
 def _quantize_activation(
-    model: ModelProto, plan: QuantizationPlan, thresholds: Mapping[str, float], tensor: str
+    model: ModelProto, scales: Mapping[str, np.ndarray], tensor: str
 ) -> list[NodeProto]:
-    """Return the pair of nodes behind a tensor, none if the plan leaves it float."""
-    if tensor not in plan.readers:
+    """Return the pair of nodes behind a tensor, none if it stays float."""
+    if tensor not in scales:
         return []
-    threshold = thresholds[plan.grid_of.get(tensor, tensor)]
-    scale = add_initializer(model, f"{tensor}/scale", np.float32(scale_of(threshold)))
+    scale = add_initializer(model, f"{tensor}/scale", scales[tensor])
     quantized = f"{tensor}/quantized"
     return [
         helper.make_node(

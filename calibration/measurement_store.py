@@ -47,7 +47,7 @@ class MeasurementStore:
             body = json.loads(path.read_text(encoding="utf-8"))
             key = {str(name): str(value) for name, value in body["key"].items()}
             figures = {str(name): float(value) for name, value in body["figures"].items()}
-        except (ValueError, KeyError, AttributeError, TypeError):
+        except (ValueError, KeyError, AttributeError, TypeError, RecursionError):
             self.changed = ("file",)
             return
         self.changed = tuple(

@@ -12,7 +12,7 @@ from onnx import ModelProto
 
 from calibration.accuracy import AccuracyMeter
 from calibration.sessions import Form
-from calibration.sqnr import FLOAT_DB, SqnrMeter, few_of
+from calibration.sqnr import FLOAT_DB, IMAGES, SqnrMeter
 from runtime.errors import CalibrationError
 from runtime.image_batches import ImageBatches
 
@@ -71,5 +71,5 @@ def sqnr_meter(model: ModelProto, images: ImageBatches, form: Form, threads: int
         CalibrationError: If the model cannot be run.
         SourceError: If an image cannot be read.
     """
-    few = few_of(images)
+    few = images.spread(IMAGES)
     return Meter("sqnr_db", len(few), FLOAT_DB, SqnrMeter(model, few, form, threads).measure)

@@ -10,7 +10,8 @@ from pathlib import Path
 from onnx import ModelProto
 
 from calibration.histograms import MagnitudeHistogram
-from calibration.observers import Observation, Observer, Provider, progress_bar
+from calibration.observers import Observation, Observer, Provider
+from calibration.progress import progress_bar
 from calibration.range_cache import RangeCache
 from calibration.range_key import RangeKey
 from runtime.contract import ModelContract
@@ -91,7 +92,7 @@ def _observe_rest(
     if cache:
         cache.save(observation)  # a file that cannot be written is an error now, not hours later
     rest = replace(images, paths=images.paths[observation.samples :])
-    bar = progress_bar(len(images), observation.samples)
+    bar = progress_bar(len(images), done=observation.samples)
     try:
         with Observer(model, observation, provider) as observer, bar:
             for sample in rest:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -12,9 +11,10 @@ from types import TracebackType
 import numpy as np
 import onnx
 import onnxruntime
-from tqdm import tqdm
 
 from calibration.histograms import MagnitudeHistogram
+from calibration.progress import progress_bar
+from calibration.sessions import run_error
 from export.builder_onnxruntime import ORT_ERRORS
 from runtime.errors import CalibrationError
 
@@ -111,7 +111,7 @@ class Observer:
         try:
             values = self._session.run(self._names, {self._input: sample})
         except ORT_ERRORS as error:
-            raise _refusal(error) from error
+            raise run_error(error) from error
         self._pending = self._counter.submit(self._count, sample, values)
 
     def finish(self) -> None:
@@ -169,20 +169,6 @@ def observe(
     return observation.histograms
 
 
-def progress_bar(
-    total: int, done: int = 0, what: str = "observing", unit: str = "image"
-) -> tqdm[None]:
-    """Return a bar with the time left, on stderr; silent where that is no terminal."""
-    return tqdm(
-        total=total,
-        initial=done,
-        desc=what,
-        unit=unit,
-        disable=not sys.stderr.isatty(),
-        leave=False,
-    )
-
-
 def _open_session(
     model: onnx.ModelProto, tensors: Sequence[str], provider: Provider, threads: int
 ) -> onnxruntime.InferenceSession:
@@ -210,18 +196,10 @@ def _open_session(
             observed.SerializeToString(), options, providers=providers
         )
     except ORT_ERRORS as error:
-        raise _refusal(error) from error
+        raise run_error(error) from error
     if provider.ort_name not in session.get_providers():  # its libraries failed to load
         raise CalibrationError(
             f"onnxruntime {onnxruntime.__version__} could not start {provider.ort_name}; expected "
             "a GPU with its CUDA and cuDNN libraries; repair them, or use --provider cpu"
         )
     return session
-
-
-def _refusal(error: Exception) -> CalibrationError:
-    return CalibrationError(
-        f"ONNX Runtime {onnxruntime.__version__} could not run the model "
-        f"({' '.join(str(error).split())[:300]}); expected a float model with input "
-        "uint8 [N, H, W, 3]; export it again"
-    )

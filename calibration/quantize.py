@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from onnx import ModelProto
 
+from calibration.biases import write_biases
 from calibration.histograms import MagnitudeHistogram
 from calibration.insert_qdq import insert_qdq
 from calibration.quantize_rules import Placement, QuantizationPlan, plan_quantization
@@ -40,10 +41,12 @@ class Quantizable:
     """A float model with everything that quantizing it needs.
 
     Attributes:
-        model: The float model; its weights and biases may have been improved.
+        model: The float model; its channels may have been equalized.
         ranges: Of its activations.
         weight_options: How weights are rounded that ``weights`` does not list.
         weights: Weights that were rounded with more care, by the convolution's first output.
+        biases: Biases that take back what INT8 shifts, by the convolution's first output, each of
+            which has a bias of its own in ``model``; in float it keeps that one.
         spared: Names of convolutions that are not worth INT8; float in every plan.
     """
 
@@ -51,6 +54,7 @@ class Quantizable:
     ranges: Ranges
     weight_options: WeightOptions = DEFAULT_WEIGHTS
     weights: Mapping[str, QuantizedWeights] = field(default_factory=dict)
+    biases: Mapping[str, np.ndarray] = field(default_factory=dict)
     spared: frozenset[str] = frozenset()
 
     def placed(self, placement: Placement) -> Placement:
@@ -103,6 +107,8 @@ def quantize_model(source: Quantizable, placement: Placement, base: str = "fp32"
     model = ModelProto()
     model.CopyFrom(source.model)
     plan = plan_quantization(model, source.placed(placement))
+    corrected = plan.convolutions & source.biases.keys()
+    write_biases(model, {name: source.biases[name] for name in sorted(corrected)})
     options = source.weight_options
     if base == FP16.name:
         options = replace(options, scale_dtype=scale_dtype(base))

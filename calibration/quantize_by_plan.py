@@ -14,7 +14,7 @@ import numpy as np
 import onnx
 from onnx import ModelProto, NodeProto
 
-from calibration.calibrate import read_float_contract
+from calibration.calibrate import read_float_contract, require_finite_weights
 from calibration.insert_qdq import insert_qdq
 from calibration.placement_rules import CONVOLUTIONS
 from calibration.plan_reads import operands, planned_scales
@@ -150,7 +150,9 @@ def _run(arguments: argparse.Namespace) -> int:
         raise UsageError(f"--out and --onnx are both {arguments.out}; expected another --out")
     contract = read_float_contract(arguments.onnx)
     plan = read_plan(arguments.plan)
-    model = quantize_by_plan(load_model(arguments.onnx), contract, plan)
+    model = load_model(arguments.onnx)
+    require_finite_weights(model)
+    model = quantize_by_plan(model, contract, plan)
     note = (
         f"{len(plan.convolutions)} convolutions as trained with the plan with SHA-256 "
         f"{plan.digest()}, base {arguments.base}"

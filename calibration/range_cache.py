@@ -142,7 +142,8 @@ class RangeCache:
             return Observation.of(tensors)
         done, total = stored.observation.samples, len(self._key.images)
         what = "taken from" if done == total else "continued from"
-        _note(f"ranges of {done} of {total} images are {what} {self._path}")
+        if done:
+            _note(f"ranges of {done} of {total} images are {what} {self._path}")
         return stored.observation
 
     def save(self, observation: Observation) -> None:

@@ -91,7 +91,7 @@ def _parameters(walk: BlockWalk, block: Block) -> Parameters:
         shape = [-1 if i == axis and scale.dim() else 1 for i in range(values.dim())]
         scale = scale.reshape(shape)
         weights[f"{prefix}/dequantized"] = (torch.clamp(values / scale, -INT8_MAX, INT8_MAX), scale)
-    biases = [f"{node.output[0]}/bias" for node in block.convolutions()]
+    biases = [f"{node.output[0]}/bias" for node in walk.int8_convolutions(block)]
     scales: dict[str, list[str]] = {}
     for name in (n.input[0] for n in block.nodes if n.op_type == "QuantizeLinear"):
         grid = walk.plan.grid_of.get(name, name)

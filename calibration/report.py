@@ -18,10 +18,11 @@ if __package__ in (None, ""):  # run as a file: look up packages from the reposi
 import onnxruntime
 from onnx import ModelProto
 
+from calibration.quantize_rules import label
 from calibration.range_cache import default_cache_path, read_ranges
 from calibration.report_accuracy import Findings, Result
 from calibration.report_comparison import compare_detections
-from calibration.report_extras import Latency, read_latency, read_sensitivity
+from calibration.report_extras import Latency, Sensitivity, read_latency, read_sensitivity
 from calibration.report_inside import Ranges
 from calibration.report_measure import (
     ImageSet,
@@ -44,7 +45,7 @@ from calibration.report_subjects import (
 from calibration.report_uncertainty import standard_error
 from runtime.atomic_file import sha256_of, write_text
 from runtime.command_line import CommandParser, check_output, count, positive
-from runtime.errors import run_command
+from runtime.errors import CalibrationError, run_command
 
 # Of the most damaged images; more than a dozen tell little new.
 DEFAULT_WORST = 12
@@ -95,7 +96,7 @@ def _run(options: argparse.Namespace) -> int:
     graph = load_graph(subjects["int8"])
     share = _share(options.onnx, subjects, graph)
     # Whatever could be refused is, before minutes of measuring.
-    sensitivity = None if options.sensitivity is None else read_sensitivity(options.sensitivity)
+    sensitivity = _sensitivity(options.sensitivity, graph)
     latencies = _latencies(options.latency, subjects, images)
     ranges = _ranges(options.ranges, subjects["int8"], graph, images)
     results = _measure_all(subjects, images)
@@ -137,6 +138,24 @@ def _share(
     if graph is None:
         return None
     return int8_share(graph, read_portable(portable, subjects["fp32"]))
+
+
+def _sensitivity(path: Path | None, graph: ModelProto | None) -> Sensitivity | None:
+    """Return what a sensitivity analysis found, None without one.
+
+    Raises:
+        CalibrationError: If the file is none, or of another network.
+    """
+    if path is None:
+        return None
+    found = read_sensitivity(path)
+    analysed = {loss.name for loss in found.nodes}
+    if graph is not None and analysed.isdisjoint(label(node) for node in graph.graph.node):
+        raise CalibrationError(
+            f"{path} is of {len(analysed)} convolutions, none of which the INT8 model has; "
+            "expected an analysis of this model; make it again: make sensitivity"
+        )
+    return found
 
 
 def _latencies(

@@ -82,7 +82,7 @@ def read_sensitivity(path: Path) -> Sensitivity:
             for kind in ("block", "node")
         )
         return Sensitivity(f"{unit} of {name}", int(body["images"]), blocks, nodes)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, OverflowError, TypeError, ValueError) as error:
         raise CalibrationError(
             f"{path} is no sensitivity analysis ({error!r}); expected the JSON of python -m "
             "calibration.sensitivity; make it again: make sensitivity"
@@ -108,7 +108,7 @@ def read_latency(path: Path, subjects: Mapping[str, Subject], data_sha256: str) 
             return _benchmark(body, subjects)
         if kind == EVALUATION:
             return _evaluation(path, body, subjects, data_sha256)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
         raise CalibrationError(
             f"{path} is not complete ({error!r}); expected {expected}; measure again"
         ) from None

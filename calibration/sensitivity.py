@@ -24,7 +24,6 @@ from tqdm import tqdm
 
 from calibration.accuracy import AccuracyMeter, open_meter
 from calibration.calibrate import make_quantizable, read_float_contract
-from calibration.effort import Effort
 from calibration.measurement_store import MeasurementStore
 from calibration.meters import ap_meter, sqnr_meter
 from calibration.observation import UNCACHED
@@ -40,10 +39,10 @@ from calibration.samples import choose_samples
 from calibration.sensitivity_picture import draw_sensitivity
 from calibration.sensitivity_table import record, table
 from calibration.sensitivity_trials import Part, Trials, measure_sensitivity
-from calibration.sessions import form_of_base
+from calibration.sessions import Form, form_for
 from export.onnx_graph import load_model
 from runtime.atomic_file import sha256_of, write_text
-from runtime.command_line import CommandParser, check_output, count, positive
+from runtime.command_line import CommandParser, check_output, positive, thread_count
 from runtime.contract import ModelContract
 from runtime.errors import UsageError, run_command
 from runtime.image_batches import ImageBatches
@@ -67,11 +66,9 @@ def build_parser() -> CommandParser:
     add("--metric", choices=("sqnr", "ap"), default="sqnr", help="quick, or what counts")
     add("--data", type=Path, help="annotated images for ap: COCO folder or its JSON file")
     add("--limit", type=positive, metavar="N", help="use the first so many of them only")
-    add("--threads", type=count, default=0, help="of the network; 0 for all cores")
+    add("--threads", type=thread_count, default=0, help="of the network; 0 for all cores")
     add_range_options(parser)
     add_quantization_options(parser)
-    # Corrected biases make up for INT8 everywhere: in float, a convolution would be blamed for all.
-    parser.set_defaults(effort=Effort.FAST.value)
     return parser
 
 
@@ -79,15 +76,16 @@ def _run(arguments: argparse.Namespace) -> int:
     _check(arguments)
     contract = read_float_contract(arguments.onnx)
     images = choose_samples(samples_from(arguments), contract.size_hw)
-    accuracy = _open_accuracy(arguments, contract)
+    options = options_from(arguments)
+    form = form_for(options.placement.target, options.base)
+    accuracy = _open_accuracy(arguments, contract, form)
     model = load_model(arguments.onnx)
     operations = multiply_adds(model)
-    options = options_from(arguments)
     source = make_quantizable(model, contract, images, options)
     whole, _ = quantize_model(source, options.placement)
     store = _open_store(arguments, images, accuracy, whole)
     if accuracy is None:
-        meter = sqnr_meter(model, images, form_of_base(options.base), arguments.threads)
+        meter = sqnr_meter(model, images, form, arguments.threads)
     else:
         meter = ap_meter(accuracy, model)
     trials = Trials(source, options.placement, meter, store)
@@ -118,11 +116,12 @@ def _check(arguments: argparse.Namespace) -> None:
         )
 
 
-def _open_accuracy(arguments: argparse.Namespace, contract: ModelContract) -> AccuracyMeter | None:
+def _open_accuracy(
+    arguments: argparse.Namespace, contract: ModelContract, form: Form
+) -> AccuracyMeter | None:
     """Open the annotated images; None for another metric."""
     if arguments.metric != "ap":
         return None
-    form = form_of_base(arguments.base)
     return open_meter(arguments.data, contract, form, arguments.limit, arguments.threads)
 
 
@@ -144,6 +143,7 @@ def _open_store(
         "options": hashlib.sha256(repr(options).encode()).hexdigest(),
         "quantized model": hashlib.sha256(whole.SerializeToString(deterministic=True)).hexdigest(),
         "annotations": sha256_of(accuracy.coco.annotation_file) if accuracy else "none",
+        "annotated images": accuracy.digest() if accuracy else "none",
         "metric": f"{arguments.metric} on {arguments.limit or 'all'}",
         "onnxruntime": onnxruntime.__version__,
     }

@@ -1,7 +1,8 @@
 """Models in memory as ONNX Runtime sessions that compute what a target would.
 
-A model with an FP16 base has no kernels on processors. Its twin with an FP32 base rounds to the
-same integers, so that one is measured in its place; what half precision adds is not in the figure.
+A model with an FP16 base has no kernels on processors. Its twin with an FP32 base has the same
+scales and integer weights, so that one is measured in its place; what half precision adds between
+the integers is not in the figure.
 """
 
 from __future__ import annotations
@@ -12,11 +13,15 @@ from enum import Enum
 import onnxruntime
 from onnx import ModelProto, ValueInfoProto
 
+from calibration.int8_region import Target
 from export.builder_onnxruntime import ORT_ERRORS, PROVIDERS
 from export.decode_function import inline_corner_decode
 from export.int8_on_cpu import prepare_int8
 from export.upsample_on_cpu import split_transposed_convolutions
 from runtime.errors import CalibrationError
+
+# Targets that run a file as it is written.
+GPU_TARGETS = (Target.TENSORRT, Target.TENSORRT_RTX)
 
 
 class Form(Enum):
@@ -29,14 +34,25 @@ class Form(Enum):
     ONNXRUNTIME = "onnxruntime"
 
 
-def form_of_base(base: str) -> Form:
-    """Return how a quantized model runs on its target: FP16 bases are for GPUs."""
-    return Form.PORTABLE if base == "fp16" else Form.ONNXRUNTIME
+def form_for(target: Target, base: str) -> Form:
+    """Return how a quantized model runs where it is meant to; an FP16 base is for GPUs.
+
+    A portable one is measured in integer kernels: they round more tensors than GPUs do.
+    """
+    return Form.PORTABLE if base == "fp16" or target in GPU_TARGETS else Form.ONNXRUNTIME
 
 
 def is_quantized(model: ModelProto) -> bool:
     """Say whether a model has quantize nodes."""
     return any(node.op_type == "QuantizeLinear" for node in model.graph.node)
+
+
+def run_error(error: Exception) -> CalibrationError:
+    """Return what to tell people when ONNX Runtime opened a model and could not run it."""
+    return CalibrationError(
+        f"ONNX Runtime {onnxruntime.__version__} could not run the model ({_line(error)}); "
+        "expected one with input uint8 [N, H, W, 3]; export it again"
+    )
 
 
 def open_session(
@@ -72,6 +88,11 @@ def open_session(
     except ORT_ERRORS as error:
         raise CalibrationError(
             f"ONNX Runtime {onnxruntime.__version__} refused the model "
-            f"({' '.join(str(error).split())[:300]}); expected one with an FP32 base; "
+            f"({_line(error)}); expected one with an FP32 base; "
             "calibrate with --base fp32 to measure it here"
         ) from error
+
+
+def _line(error: Exception) -> str:
+    """Return an error's beginning as one line."""
+    return " ".join(str(error).split())[:300]

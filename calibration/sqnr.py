@@ -12,25 +12,17 @@ import numpy as np
 import onnxruntime
 from onnx import ModelProto, TensorProto
 
-from calibration.sessions import Form, open_session
+from calibration.sessions import Form, open_session, run_error
 from export.builder_onnxruntime import ORT_ERRORS
 from runtime.contract import COMPARED_MAPS, INPUT_NAME
 from runtime.errors import CalibrationError
-from runtime.image_batches import ImageBatches
 
 # What rounding to half precision leaves: 11 bits. Noise below it does not count, because the rest
 # of the network makes as much on GPUs: a model that is not quantized has this ratio.
 FLOAT_DB = 20 * float(np.log10(2.0**11))
 
-
 # Every cell of every map counts, so a dozen images rank convolutions much as hundreds would.
 IMAGES = 12
-
-
-def few_of(images: ImageBatches, count: int = IMAGES) -> ImageBatches:
-    """Return at most so many images, evenly spread over the list."""
-    chosen = np.linspace(0, len(images) - 1, min(count, len(images))).round().astype(int)
-    return ImageBatches(tuple(images.paths[i] for i in chosen), images.size_hw)
 
 
 def map_names(model: ModelProto) -> list[str]:
@@ -115,10 +107,7 @@ class SqnrMeter:
         try:
             maps: list[np.ndarray] = session.run(self._names, {INPUT_NAME: frame})
         except ORT_ERRORS as error:
-            raise CalibrationError(
-                f"ONNX Runtime could not run the model ({' '.join(str(error).split())[:300]}); "
-                "expected one with input uint8 [N, H, W, 3]; export it again"
-            ) from error
+            raise run_error(error) from error
         return maps
 
 

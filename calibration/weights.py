@@ -37,8 +37,9 @@ class WeightOptions:
     Attributes:
         granularity: One scale per output channel, or one per convolution.
         method: The largest magnitude, or the scale with the least squared error.
-        scale_dtype: Float type in which the scales will be stored; float16 for an FP16 base.
-            Scales are rounded to it before the weights are, so that nothing is rounded twice.
+        scale_dtype: Float type in which all scales will be stored, those of activations too;
+            float16 for an FP16 base. Scales are rounded to it before the weights are, so that
+            nothing is rounded twice.
     """
 
     granularity: Granularity = Granularity.PER_CHANNEL
@@ -82,11 +83,26 @@ def weight_scales(weights: np.ndarray, axis: int, options: WeightOptions) -> np.
     rows = _rows(np.asarray(weights, np.float32), axis, options.granularity)
     peaks = np.abs(rows).max(axis=1)
     largest = np.where(peaks > 0, peaks / np.float32(INT8_MAX), np.float32(1))
-    scales = _storable(largest, options)
+    scales = storable_scale(largest, options.scale_dtype)
     if options.method is WeightMethod.MSE:
         scales = _least_squares(rows, scales, options)
     per_tensor = options.granularity is Granularity.PER_TENSOR
     return scales.reshape(()) if per_tensor else scales
+
+
+def storable_scale(scales: np.ndarray, dtype: np.dtype[Any]) -> np.ndarray:
+    """Round positive scales to the type that will hold them; none is below its normal range.
+
+    Args:
+        scales: Of weights or activations, any shape.
+        dtype: Float type in which they will be stored.
+
+    Returns:
+        float32, the same shape.
+    """
+    smallest = np.finfo(dtype).smallest_normal
+    stored = np.maximum(scales, np.float32(smallest)).astype(dtype)
+    return np.asarray(stored, np.float32)
 
 
 def round_weights(weights: np.ndarray, axis: int, options: WeightOptions) -> QuantizedWeights:
@@ -112,18 +128,11 @@ def _rows(weights: np.ndarray, axis: int, granularity: Granularity) -> np.ndarra
     return np.moveaxis(weights, axis, 0).reshape(weights.shape[axis], -1)
 
 
-def _storable(scales: np.ndarray, options: WeightOptions) -> np.ndarray:
-    """Round scales to the type that will hold them; none is below its normal range."""
-    smallest = np.finfo(options.scale_dtype).smallest_normal
-    stored = np.maximum(scales, np.float32(smallest)).astype(options.scale_dtype)
-    return np.asarray(stored, np.float32)
-
-
 def _least_squares(rows: np.ndarray, largest: np.ndarray, options: WeightOptions) -> np.ndarray:
     """Return per row the share of the largest scale with the least squared error."""
     best, least = largest, _squared_errors(rows, largest)
     for share in MSE_SHARES:
-        scales = _storable(largest * np.float32(share), options)
+        scales = storable_scale(largest * np.float32(share), options.scale_dtype)
         errors = _squared_errors(rows, scales)
         better = errors < least
         best, least = np.where(better, scales, best), np.where(better, errors, least)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,6 +18,9 @@ from runtime.atomic_file import write_text
 from runtime.errors import CalibrationError
 
 FORMAT = "cornerrt-int8-plan-1"
+# Grids are float32; subnormal steps would overflow where weights are divided by them. Thresholds,
+# which become steps that are not, may be as small as they were seen.
+TINY, SMALLEST, LARGEST = 2.0**-149, 2.0**-126, 2.0**127
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,7 @@ def read_plan(path: Path) -> Int8Plan:
         raise CalibrationError(
             f"no plan at {path}; make one: python -m calibration.quantization_plan"
         ) from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise CalibrationError(f"cannot read the plan {path} ({error}); make it again") from None
     try:
         return _plan_from(content)
@@ -115,7 +117,7 @@ def _plan_from(content: dict[str, Any]) -> Int8Plan:
         {name: _positive(name, value) for name, value in content["modules"].items()},
         {name: _positive(name, value) for name, value in content["joined"].items()},
         {name: _operands(name, value) for name, value in content["additions"].items()},
-        {name: _positive(name, value) for name, value in content["thresholds"].items()},
+        {name: _positive(name, value, TINY) for name, value in content["thresholds"].items()},
         {name: _text(name, value) for name, value in content["left_float"].items()},
     )
 
@@ -139,9 +141,10 @@ def _text(name: str, value: Any) -> str:
     return value
 
 
-def _positive(name: str, value: Any) -> float:
-    if not isinstance(value, int | float) or not (0 < value < math.inf):
-        raise ValueError(f"{name} has {value!r} instead of a positive number")
+def _positive(name: str, value: Any, smallest: float = SMALLEST) -> float:
+    known = isinstance(value, int | float) and not isinstance(value, bool)
+    if not known or not smallest <= value <= LARGEST:
+        raise ValueError(f"{name} has {value!r:.40} instead of a positive number of 32 bits")
     return float(value)
 
 

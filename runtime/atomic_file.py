@@ -24,7 +24,8 @@ def partial_path(path: Path) -> Path:
 def replace_when_done(path: Path) -> Iterator[Path]:
     """Give the caller a temporary path and rename it to ``path`` when the block ends well.
 
-    The temporary file is removed when the block raises.
+    The temporary file is removed when the block raises. An error of the operating system that names
+    it, or no file at all, as where the disk is full, names ``path``.
 
     Args:
         path: The final file; its folder is created.
@@ -37,7 +38,8 @@ def replace_when_done(path: Path) -> Iterator[Path]:
         yield partial
         os.replace(partial, path)
     except OSError as error:
-        if error.filename == str(partial):  # the user knows the final name only
+        # The user knows the final name only; a write into an open file names none.
+        if error.filename == str(partial) or (error.errno and error.filename is None):
             error.filename = str(path)
         raise
     finally:

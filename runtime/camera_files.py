@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import time
+import zlib
 from pathlib import Path
 
 import cv2
@@ -76,10 +77,32 @@ def read_image(path: Path) -> np.ndarray:
 
 
 def _is_cut_short(data: bytes) -> bool:
-    """Look for the end of a JPEG or PNG: OpenCV 4 fills what is missing with grey, or prints."""
+    """Look for the end of a JPEG or PNG: OpenCV 4 fills what is missing with grey, or prints.
+
+    A PNG whose check sums do not fit counts as cut short, too.
+    """
     if data.startswith(b"\xff\xd8"):  # JPEG: the last scan must be followed by the end marker
         return data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda")
-    return data.startswith(b"\x89PNG") and b"IEND" not in data
+    return data.startswith(b"\x89PNG") and not _is_whole_png(data)
+
+
+def _is_whole_png(data: bytes) -> bool:
+    """Check the parts that make the picture, as its decoder does, which would print what it finds.
+
+    Each is four bytes of length, four of kind, the content and a CRC-32 over kind and content; the
+    kinds that a picture needs begin with a capital.
+    """
+    view, position = memoryview(data), 8
+    while position + 12 <= len(data):
+        end = position + 8 + int.from_bytes(view[position : position + 4], "big")
+        kind = bytes(view[position + 4 : position + 8])
+        check_sum = int.from_bytes(view[end : end + 4], "big")
+        if kind[:1].isupper() and zlib.crc32(view[position + 4 : end]) != check_sum:
+            return False
+        if kind == b"IEND":
+            return True
+        position = end + 4
+    return False
 
 
 def _decode(data: bytes) -> np.ndarray | None:

@@ -7,9 +7,12 @@ import tempfile
 from pathlib import Path
 from typing import NoReturn
 
+from runtime.contract import FORMAT
 from runtime.errors import UsageError
 
 SEEDS = 2**63  # torch takes no larger ones, NumPy no negative ones
+# More than any machine has cores; ONNX Runtime would try to start a million of them.
+MOST_THREADS = 1024
 
 
 class CommandParser(argparse.ArgumentParser):
@@ -41,6 +44,15 @@ def seed(text: str) -> int:
     return int(text)
 
 
+def thread_count(text: str) -> int:
+    """Return an option's value as CPU threads, 0 for all cores; a ``type`` for the parser."""
+    if not text.isdecimal() or int(text) > MOST_THREADS:
+        raise argparse.ArgumentTypeError(
+            f"got {text!r}; expected a whole number from 0 to {MOST_THREADS}"
+        )
+    return int(text)
+
+
 def check_output(option: str, path: Path, suffix: str = "") -> None:
     """Refuse an output that could not be written, before the long work and not after it.
 
@@ -50,12 +62,18 @@ def check_output(option: str, path: Path, suffix: str = "") -> None:
         suffix: The ending that its name must have, such as ".onnx"; "" accepts any.
 
     Raises:
-        UsageError: If the name is a folder's or ends otherwise, or its folder is not writable.
+        UsageError: If the name is a folder's or a model's contract's, or ends otherwise, or its
+            folder is not writable.
     """
     if not path.name.lower().endswith(suffix):
         raise UsageError(f"{option} got {path}; expected a name that ends in {suffix}")
     if path.is_dir():
         raise UsageError(f"{option} got {path}, a folder; expected a file name")
+    if _is_contract(path):
+        raise UsageError(
+            f"{option} got {path}, the contract of {path.stem}; expected another name: without its "
+            "contract a model is of no use"
+        )
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=path.parent):
@@ -65,3 +83,11 @@ def check_output(option: str, path: Path, suffix: str = "") -> None:
             f"{option} cannot write in {path.parent} ({error.strerror}); expected a folder of "
             f"yours; choose another {option}"
         ) from None
+
+
+def _is_contract(path: Path) -> bool:
+    """Say whether a file is the contract of a model, by how it begins."""
+    if path.suffix.lower() != ".json" or not path.is_file():
+        return False
+    with path.open("rb") as stream:
+        return FORMAT.encode() in stream.read(len(FORMAT) + 20)

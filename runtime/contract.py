@@ -198,7 +198,7 @@ def read_contract(artifact: Path, verify: bool = True) -> ModelContract:
         raise ContractError(
             f"no contract at {path}; expected it beside {artifact.name}; build again: make engine"
         ) from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise ContractError(f"{path} is not JSON ({error}); build again: make engine") from None
     if not isinstance(body, dict) or body.pop("format", None) != FORMAT:
         raise ContractError(f"{path} does not say format {FORMAT!r}; build again: make engine")

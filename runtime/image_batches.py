@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -43,6 +43,11 @@ class ImageBatches:
             letterbox = Letterbox.fit(frame.image.shape[:2], self.size_hw)
             yield letterbox_image(frame.image, letterbox)[np.newaxis]
 
+    def spread(self, count: int) -> ImageBatches:
+        """Return at most ``count`` images, at least 1, evenly spread over the list."""
+        chosen = np.linspace(0, len(self) - 1, min(count, len(self))).round().astype(int)
+        return replace(self, paths=tuple(self.paths[i] for i in chosen))
+
     def digest(self) -> str:
         """Return a SHA-256 over names and contents, in order: the same images, the same ranges."""
         digest = hashlib.sha256()
@@ -68,5 +73,4 @@ def find_images(pattern: str, size_hw: tuple[int, int], max_images: int) -> Imag
         raise UsageError(f"--max-images got {max_images}; expected at least 1")
     inner = Path(pattern) / "images"
     paths = list_images(str(inner) if inner.is_dir() else pattern)
-    chosen = np.linspace(0, len(paths) - 1, min(max_images, len(paths))).round().astype(int)
-    return ImageBatches(tuple(paths[i] for i in chosen), size_hw)
+    return ImageBatches(tuple(paths), size_hw).spread(max_images)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from runtime.backends import BACKEND_NAMES
-from runtime.command_line import CommandParser, count, positive
+from runtime.command_line import CommandParser, positive, thread_count
 from runtime.errors import UsageError
 
 RECORD_EVERY = 30  # one a second of most cameras: neighbours in time teach nothing new
@@ -98,7 +98,11 @@ def build_parser() -> CommandParser:
     )
     parser.add_argument("--backend", choices=BACKEND_NAMES, default="auto")
     parser.add_argument(
-        "--threads", type=count, default=0, metavar="N", help="CPU threads; default: all cores"
+        "--threads",
+        type=thread_count,
+        default=0,
+        metavar="N",
+        help="CPU threads; default: all cores",
     )
     parser.add_argument(
         "--score", type=_score, default=0.3, metavar="X", help="lowest score, 0 to 1; default 0.3"

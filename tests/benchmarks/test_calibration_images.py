@@ -107,6 +107,7 @@ def test_quick_draws_beside_its_figures(tmp_path: Path) -> None:
     [
         (["--numbers", "7"], "expected at least 7"),
         (["--numbers", "0"], "whole number from 1"),
+        (["--picture", "p.txt"], "--picture got p.txt; expected a name that ends in .png"),
         (["--frobnicate"], "see: python -m benchmarks.calibration_images --help"),
     ],
 )

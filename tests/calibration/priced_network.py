@@ -18,6 +18,7 @@ from export.precision_rules import noted_float_convolutions
 from tests.calibration.tiny_network import make_tiny_network, random_frames
 
 FLOAT_AP = 0.8
+IMAGES_DIGEST = "of the images"
 # What each convolution of the tiny network costs in AP; the others cost nothing.
 COSTS = {"block.0/Conv": 0.1, "join.0/Conv": 0.02, "join.1/Conv": 0.04}
 
@@ -43,6 +44,7 @@ def priced_accuracy(annotation_file: Path, prices: PriceList) -> Any:
         measure=lambda model: SimpleNamespace(precision=SimpleNamespace(ap=prices(model))),
         examples=range(7),
         coco=SimpleNamespace(annotation_file=annotation_file),
+        digest=lambda: IMAGES_DIGEST,
     )
 
 

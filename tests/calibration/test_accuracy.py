@@ -12,10 +12,19 @@ from onnx import ModelProto, numpy_helper
 from calibration.accuracy import AccuracyMeter, ImageCache, open_meter
 from detectors.dataset import read_coco
 from detectors.evaluate import EVALUATION_OPTIONS, evaluate
+from detectors.examples import load_image
 from detectors.predict import model_from_artifact
+from export.onnx_graph import load_model
+from runtime.contract import TensorSpec, read_contract
 from runtime.errors import CalibrationError, DatasetError, SourceError
 from tests.benchmarks.artifacts import write_validation_set
-from tests.builders import TINY_CONTRACT, tiny_model, write_tiny_artifact
+from tests.builders import (
+    TINY_CONTRACT,
+    tiny_model,
+    write_images,
+    write_tiny_artifact,
+    write_tiny_saccade,
+)
 
 
 @pytest.fixture(name="data")
@@ -39,6 +48,32 @@ def test_it_gives_what_evaluating_the_artifact_gives(data: Path, tmp_path: Path)
     expected = evaluate(read_coco(data), opened.predict)
     assert meter.measure(tiny_model()).precision == expected
     assert expected.ap == 1.0
+
+
+def test_a_model_with_attention_maps_looks_twice(data: Path, tmp_path: Path) -> None:
+    path = write_tiny_saccade(tmp_path / "saccade.onnx", attention=0.9)
+    meter = open_meter(data, read_contract(path))
+    opened = model_from_artifact(path, EVALUATION_OPTIONS, "onnxruntime")
+    evaluated = evaluate(read_coco(data), opened.predict)
+    assert meter.measure(load_model(path)).precision == evaluated
+    (example,) = read_coco(data).examples
+    rows = meter.detect(load_model(path))
+    assert len(rows) == len(opened.predict(load_image(example)).scores)
+    assert len(rows) != len(open_meter(data, TINY_CONTRACT).detect(tiny_model()))
+
+
+def test_a_model_that_ends_at_raw_maps(data: Path) -> None:
+    raw = replace(TINY_CONTRACT, outputs=(TensorSpec("tl_heat", "float32", ("N", 2, 16, 16)),))
+    with pytest.raises(CalibrationError, match=r"tiny gives tl_heat; expected boxes, .* --raw"):
+        open_meter(data, raw)
+
+
+def test_the_digest_is_of_the_images(data: Path) -> None:
+    meter = open_meter(data, TINY_CONTRACT)
+    before = meter.digest()
+    assert meter.digest() == before
+    write_images(data / "images", 1)
+    assert meter.digest() != before
 
 
 def test_a_worse_model_has_a_lower_figure(data: Path) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from onnx import numpy_helper
 
-from calibration.biases import convolution_outputs
+from calibration.biases import convolution_outputs, read_biases
 from calibration.quantize import Quantizable, quantize_model
-from calibration.quantize_rules import EVERYWHERE
+from calibration.quantize_rules import EVERYWHERE, Placement, plan_quantization
 from calibration.reconstruction import ReconstructionOptions, reconstruct
 from calibration.weights import Granularity, WeightOptions
 from runtime.errors import CalibrationError
@@ -57,6 +58,38 @@ def test_only_biases_change() -> None:
     changed = {name for name in after if before.get(name) != after[name]}
     assert changed
     assert all(name.endswith("/bias") for name in changed)
+
+
+def test_a_convolution_in_float_keeps_its_float_bias() -> None:
+    corrected = reconstruct(make_source(), EVERYWHERE, FRAMES, CORRECT)
+    float_biases = {
+        tensor.name: numpy_helper.to_array(tensor)
+        for tensor in make_tiny_network().graph.initializer
+    }
+    returned = Placement(keep_float=frozenset({"block.0/Conv"}))
+
+    for placement, is_float in ((EVERYWHERE, False), (returned, True)):
+        model, plan = quantize_model(corrected, placement)
+        biases = read_biases(model, convolution_outputs(model.graph.node))
+        assert ("block.0/Conv" in plan.convolutions) is not is_float
+        assert np.array_equal(biases["block.0/Conv"], float_biases["block.0.bias"]) is is_float
+        assert not np.array_equal(biases["block.1/Conv"], float_biases["block.1.bias"])
+        for name, layer in (("stem/Conv", "stem"), ("heat", "head.1")):  # float in every plan
+            np.testing.assert_array_equal(biases[name], float_biases[f"{layer}.bias"])
+
+
+def test_one_convolution_alone_in_int8_shifts_nothing_elsewhere() -> None:
+    source = make_source()
+    corrected = reconstruct(source, EVERYWHERE, FRAMES, CORRECT)
+    plan = plan_quantization(source.model, EVERYWHERE)
+    alone = Placement(keep_float=plan.convolutions - {"head.0/Conv"})
+    before = ["upper/Conv", "join.0/Conv"]  # upstream of all that is rounded
+
+    expected = run_tensors(make_tiny_network(), before)
+    found = run_tensors(quantize_model(corrected, alone).model, before)
+
+    for a, b in zip(expected, found, strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-5)
 
 
 def test_no_image_is_an_error() -> None:

@@ -44,11 +44,11 @@ def arguments(source: Path, images: Path, out: Path, *more: str) -> list[str]:
     return ["--onnx", str(source), "--images", str(images), "--out", str(out), *more]
 
 
-def change_weights(source: Path, out: Path, factor: float) -> Path:
+def change_weights(source: Path, out: Path, factor: float, name: str = "stem.weight") -> Path:
     """Write another model with a contract that fits; returns ``out``."""
     model = load_model(source)
     for tensor in model.graph.initializer:
-        if tensor.name == "stem.weight":
+        if tensor.name == name:
             value = numpy_helper.to_array(tensor) * np.float32(factor)
             tensor.CopyFrom(numpy_helper.from_array(value, tensor.name))
     save_model(model, out)
@@ -219,9 +219,24 @@ def test_black_images(source: Path, tmp_path: Path, capsys: pytest.CaptureFixtur
 def test_activations_that_are_not_finite(
     source: Path, images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    change_weights(source, source, np.nan)
+    change_weights(source, source, 3e38)
     message = fails(capsys, arguments(source, images, tmp_path / "int8.onnx"))
     assert "stem/Relu became infinite or NaN on image 1" in message
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("tensor", ["head.1.weight", "head.1.bias"])  # of a layer that stays float
+def test_weights_that_are_not_finite(
+    source: Path,
+    images: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    tensor: str,
+    value: float,
+) -> None:
+    change_weights(source, source, value, tensor)
+    message = fails(capsys, arguments(source, images, tmp_path / "int8.onnx"))
+    assert "head.1/Conv has weights that are infinite or NaN; expected finite" in message
 
 
 @pytest.mark.parametrize("more", [[], ["--no-cache"]])

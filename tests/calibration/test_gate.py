@@ -160,6 +160,25 @@ def test_a_half_base_is_measured_by_its_twin(
     assert gate.note.endswith("measured its FP32 twin as GPUs compute it")
 
 
+def test_a_gpu_target_is_measured_as_gpus_compute(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = Command(tmp_path, monkeypatch, PriceList())
+    assert command.run("20", "--target", "tensorrt-rtx") == 0
+    assert command.forms == [Form.PORTABLE]
+    assert read_contract(command.out).provenance[-1].note.endswith("measured as GPUs compute it")
+
+
+def test_annotations_are_looked_at_before_anything_is_observed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = Command(tmp_path, monkeypatch, PriceList())
+    monkeypatch.undo()
+    assert command.run("0.5") == 2
+    assert "error: " in capsys.readouterr().err
+    assert list(command.out.parent.iterdir()) == []  # no ranges were kept: none were observed
+
+
 def test_the_command_writes_nothing_that_it_does_not_bless(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

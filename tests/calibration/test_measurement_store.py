@@ -45,7 +45,14 @@ def test_another_key_forgets_them_and_says_what_changed(
 
 @pytest.mark.parametrize(
     "text",
-    ["", "{", "[]", json.dumps({"key": KEY}), json.dumps({"key": KEY, "figures": {"a": []}})],
+    [
+        "",
+        "{",
+        "[]",
+        "[" * 100_000,
+        json.dumps({"key": KEY}),
+        json.dumps({"key": KEY, "figures": {"a": []}}),
+    ],
 )
 def test_a_damaged_file_is_no_file(tmp_path: Path, text: str) -> None:
     path = tmp_path / "figures.json"

@@ -12,7 +12,7 @@ from calibration.observers import observe
 from calibration.quantize import Quantizable, choose_ranges, observable, quantize_model
 from calibration.quantize_rules import EVERYWHERE, Placement, plan_quantization
 from calibration.ranges import RangeMethod
-from calibration.weights import QuantizedWeights
+from calibration.weights import QuantizedWeights, WeightOptions
 from export.onnx_graph import GraphIndex
 from export.precision_rules import noted_float_convolutions
 from runtime.errors import CalibrationError
@@ -89,6 +89,21 @@ def test_a_half_base_has_half_scales(source: Quantizable) -> None:
     quantize = [node for node in model.graph.node if node.op_type == "QuantizeLinear"]
     constants = {index.initializers[node.input[1]].data_type for node in quantize}
     assert constants == {onnx.TensorProto.FLOAT16}
+
+
+def test_the_float_twin_of_a_half_base_has_its_scales(source: Quantizable) -> None:
+    options = WeightOptions(scale_dtype=np.dtype(np.float16))
+    rounded = Quantizable(source.model, source.ranges, options)
+    twin, half = (quantize_model(rounded, EVERYWHERE, base).model for base in ("fp32", "fp16"))
+    scales = [
+        {
+            node.input[0].removesuffix("/half"): float(index.constant(node.input[1]))
+            for node in model.graph.node
+            if node.op_type == "QuantizeLinear"
+        }
+        for model, index in ((m, GraphIndex.of(m.graph)) for m in (twin, half))
+    ]
+    assert scales[0] == scales[1] and len(scales[0]) > 5
 
 
 def test_a_model_that_is_quantized_already_is_refused(source: Quantizable) -> None:

@@ -135,6 +135,22 @@ def test_errors_are_one_line_and_leave_nothing(tmp_path, capsys):
     assert not out.exists()
 
 
+def test_weights_that_are_not_finite(tmp_path, capsys):
+    status, out = written(tmp_path)
+    out.unlink()
+    model = make_float()
+    weights = next(t for t in model.graph.initializer if t.name == "block.0.weight")
+    broken = np.full_like(numpy_helper.to_array(weights), np.nan)
+    weights.CopyFrom(numpy_helper.from_array(broken, weights.name))
+    source, plan = tmp_path / "a.onnx", tmp_path / "plan.json"
+    save_model(model, source)
+    write_contract(make_contract(), source)
+    assert status == 0
+    assert main(["--onnx", str(source), "--plan", str(plan), "--out", str(out)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "block.0/Conv has weights that are infinite or NaN" in line and not out.exists()
+
+
 @pytest.mark.slow
 def test_trained_weights_are_exported_as_they_were_trained():
     exact = make_exact(nano(), Granularity.PER_CHANNEL)

@@ -156,6 +156,14 @@ def test_what_is_used_is_said(
     assert f"note: ranges of {samples} of 2 images {said}" in capsys.readouterr().err
 
 
+def test_a_file_of_no_image_yet_is_not_worth_a_word(
+    path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    RangeCache(path, KEY).save(Observation.of(["first"]))
+    assert RangeCache(path, KEY).restore(["first"]).samples == 0
+    assert capsys.readouterr().err == ""
+
+
 @pytest.mark.parametrize(
     ("key", "tensors", "said"),
     [

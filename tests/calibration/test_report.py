@@ -68,7 +68,7 @@ def test_the_page_is_sound_with_the_least_that_is_needed(bench, capsys):
 def test_everything_that_may_be_given_is_shown(bench, tmp_path):
     half = write_model(tmp_path / "fp16.onnx", "fp16", target="onnxruntime")
     ranges = write_histograms(tmp_path / "any.npz", {"x": np.linspace(0, 2, 99)})
-    (tmp_path / "s.json").write_text(json.dumps(SENSITIVITY))
+    (tmp_path / "s.json").write_text(json.dumps(SENSITIVITY).replace("a/Conv", "mean"))
     (tmp_path / "l.json").write_text(json.dumps(BENCHMARK))
     status = bench.run(
         *("--fp16", half, "--ranges", ranges, "--sensitivity", tmp_path / "s.json"),
@@ -154,6 +154,12 @@ def test_missing_extras(bench, capsys, option, message):
 def test_ranges_of_another_model(bench, capsys):
     ranges = write_histograms(bench.folder / "any.npz", {"y": np.ones(3)})
     assert "none of which the INT8 model quantizes" in fails(bench, capsys, "--ranges", ranges)
+
+
+def test_the_sensitivity_of_another_model(bench, capsys):
+    (bench.folder / "s.json").write_text(json.dumps(SENSITIVITY))
+    line = fails(bench, capsys, "--sensitivity", bench.folder / "s.json")
+    assert "is of 1 convolutions, none of which the INT8 model has; expected an analysis" in line
 
 
 def test_an_unreadable_image(bench, capsys):

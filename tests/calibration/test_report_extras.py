@@ -68,6 +68,7 @@ def test_sensitivity_in_decibels_stays_in_decibels(tmp_path: Path):
         {"nodes": [{"node": "a"}]},
         {"blocks": [{"block": "a", "only_int8": float("nan"), "only_float": 0}]},
         {"images": None},
+        {"images": float("inf")},
     ],
 )
 def test_another_file_is_no_sensitivity(tmp_path: Path, changes):

@@ -90,6 +90,17 @@ def test_a_stopped_run_goes_on(
     assert again.asked == 1 < prices.asked
 
 
+def test_annotated_images_that_changed_begin_anew(
+    words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(by_ap(words, monkeypatch, PriceList())) == 0
+    prices = PriceList()
+    monkeypatch.setattr("tests.calibration.priced_network.IMAGES_DIGEST", "of other images")
+    assert main(by_ap(words, monkeypatch, prices)) == 0
+    assert "is of another annotated images; measuring anew" in capsys.readouterr().err
+    assert prices.asked > 10
+
+
 def test_other_images_begin_anew(
     words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

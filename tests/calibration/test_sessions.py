@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 from onnx import ModelProto
 
+from calibration.int8_region import Target
 from calibration.observers import observe
 from calibration.quantize import Quantizable, choose_ranges, observable, quantize_model
 from calibration.quantize_rules import EVERYWHERE
 from calibration.ranges import RangeMethod
-from calibration.sessions import Form, form_of_base, open_session
+from calibration.sessions import Form, form_for, open_session
 from runtime.errors import CalibrationError
 from tests.calibration.tiny_network import make_tiny_network, random_frames
 
@@ -54,9 +55,22 @@ def test_a_tensor_inside_can_be_asked_for() -> None:
     assert value.shape == (1, 16, 16, 16) and value.min() == 0
 
 
-def test_half_bases_are_refused_and_measured_as_gpus_compute(source: Quantizable) -> None:
+def test_half_bases_are_refused(source: Quantizable) -> None:
     half, _ = quantize_model(source, EVERYWHERE, "fp16")
     with pytest.raises(CalibrationError, match="expected one with an FP32 base"):
         open_session(half, Form.ONNXRUNTIME)
-    assert form_of_base("fp16") is Form.PORTABLE
-    assert form_of_base("fp32") is Form.ONNXRUNTIME
+
+
+@pytest.mark.parametrize(
+    ("target", "base", "form"),
+    [
+        (Target.PORTABLE, "fp32", Form.ONNXRUNTIME),
+        (Target.PORTABLE, "fp16", Form.PORTABLE),
+        (Target.ONNXRUNTIME, "fp32", Form.ONNXRUNTIME),
+        (Target.TENSORRT, "fp32", Form.PORTABLE),
+        (Target.TENSORRT_RTX, "fp32", Form.PORTABLE),
+        (Target.TENSORRT_RTX, "fp16", Form.PORTABLE),
+    ],
+)
+def test_a_model_is_measured_as_its_target_runs_it(target: Target, base: str, form: Form) -> None:
+    assert form_for(target, base) is form

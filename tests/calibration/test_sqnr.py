@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from onnx import ModelProto, TensorProto, helper
 
-from calibration.sqnr import FLOAT_DB, SqnrMeter, decibels, few_of, map_names
+from calibration.sqnr import FLOAT_DB, SqnrMeter, decibels, map_names
 from runtime.contract import MAP_NAMES
 from runtime.errors import CalibrationError
-from runtime.image_batches import ImageBatches
 from tests.calibration.tiny_network import make_tiny_network, random_frames
 from tests.export.tiny_models import make_model
 
@@ -72,9 +69,3 @@ def test_no_image() -> None:
 def test_frames_of_another_size() -> None:
     with pytest.raises(CalibrationError, match="could not run the model"):
         SqnrMeter(scaled(1.0), [np.zeros((1, 8, 8, 3), np.uint8)])
-
-
-@pytest.mark.parametrize(("total", "count", "chosen"), [(9, 3, [0, 4, 8]), (2, 3, [0, 1])])
-def test_few_images_are_spread_over_the_list(total: int, count: int, chosen: list[int]) -> None:
-    images = ImageBatches(tuple(Path(str(i)) for i in range(total)), (4, 4))
-    assert [int(path.name) for path in few_of(images, count).paths] == chosen

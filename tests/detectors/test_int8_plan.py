@@ -58,6 +58,10 @@ def changed(path: Path, **changes: Any) -> Path:
         ({"model": 3}, "model is no text"),
         ({"modules": {"pool": 0}}, "pool has 0 instead of a positive number"),
         ({"modules": {"pool": math.inf}}, "pool has inf instead of a positive number"),
+        ({"modules": {"pool": True}}, "pool has True instead of a positive number"),
+        ({"modules": {"pool": 1e300}}, "pool has 1e+300 instead of a positive number of 32 bits"),
+        ({"modules": {"pool": 1e-300}}, "pool has 1e-300 instead of a positive number of 32 bits"),
+        ({"modules": {"pool": 10**400}}, "instead of a positive number of 32 bits"),
         ({"modules": []}, "no INT8 plan"),
         ({"additions": {"a/Add": [1.0]}}, "no INT8 plan"),
         ({"additions": {"a/Add": [-1.0, None]}}, "a/Add has -1.0 instead"),
@@ -74,7 +78,7 @@ def test_what_is_no_plan_is_refused_by_its_key(tmp_path, changes, message):
     assert message in str(caught.value) and str(path) in str(caught.value)
 
 
-@pytest.mark.parametrize("content", [b"", b"[]", b"{", b"\xff\xfe"])
+@pytest.mark.parametrize("content", [b"", b"[]", b"{", b"\xff\xfe", b"[" * 100_000])
 def test_other_files_are_refused(tmp_path, content):
     (tmp_path / "plan.json").write_bytes(content)
     with pytest.raises(CalibrationError, match="make it again"):

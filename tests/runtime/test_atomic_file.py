@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import os
 import threading
 from pathlib import Path
 
@@ -46,6 +48,22 @@ def test_a_failure_before_anything_was_written_is_the_failure(tmp_path: Path) ->
 def test_a_block_that_writes_nothing_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError), replace_when_done(tmp_path / "x"):
         pass
+
+
+def test_an_error_of_the_disk_names_the_final_file(tmp_path: Path) -> None:
+    path = tmp_path / "model.onnx"
+    with pytest.raises(OSError, match="No space left") as caught, replace_when_done(path):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # as a write does: without a name
+    assert caught.value.filename == str(path)
+
+
+def test_other_errors_stay_as_they_are(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match=r"^no number$") as caught, replace_when_done(tmp_path / "x"):
+        raise OSError("no number")
+    assert caught.value.filename is None
+    with pytest.raises(FileNotFoundError) as missing, replace_when_done(tmp_path / "x"):
+        (tmp_path / "source").read_bytes()
+    assert missing.value.filename == str(tmp_path / "source")
 
 
 def test_the_partial_file_keeps_suffix_and_folder(tmp_path: Path) -> None:

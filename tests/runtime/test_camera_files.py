@@ -90,6 +90,26 @@ def test_a_truncated_image_is_named(
     assert capfd.readouterr().err == ""
 
 
+@pytest.mark.parametrize("place", [20, 200, -20])
+def test_a_png_with_a_wrong_bit_is_named_and_nothing_else_printed(
+    tmp_path: Path, place: int, capfd: pytest.CaptureFixture[str]
+) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)
+    data = bytearray(cv2.imencode(".png", noise)[1].tobytes())
+    data[place] ^= 4
+    (tmp_path / "bit.png").write_bytes(data)
+    with pytest.raises(SourceError, match=r"bit\.png cannot be decoded"):
+        read_all(tmp_path)
+    assert capfd.readouterr().err == ""
+
+
+def test_a_wrong_check_sum_of_a_comment_does_no_harm(tmp_path: Path) -> None:
+    data = cv2.imencode(".png", picture())[1].tobytes()
+    comment = (4).to_bytes(4, "big") + b"tEXta\0bc" + b"none"  # no CRC-32
+    (tmp_path / "x.png").write_bytes(data[:33] + comment + data[33:])
+    assert (read_all(tmp_path)[0] == picture()).all()
+
+
 def test_bytes_after_the_end_of_a_photo_do_no_harm(tmp_path: Path) -> None:
     path = tmp_path / "phone.jpg"  # phones append a depth map, for one
     cv2.imwrite(str(path), picture())

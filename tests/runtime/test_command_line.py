@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from runtime.command_line import CommandParser, check_output, count, positive, seed
+from runtime.command_line import CommandParser, check_output, count, positive, seed, thread_count
 from runtime.errors import UsageError
 
 
@@ -20,7 +20,14 @@ def test_a_complaint_is_one_error_that_names_the_help() -> None:
 
 @pytest.mark.parametrize(
     ("convert", "text", "value"),
-    [(count, "0", 0), (positive, "1", 1), (seed, "0", 0), (seed, str(2**63 - 1), 2**63 - 1)],
+    [
+        (count, "0", 0),
+        (positive, "1", 1),
+        (seed, "0", 0),
+        (seed, str(2**63 - 1), 2**63 - 1),
+        (thread_count, "0", 0),
+        (thread_count, "1024", 1024),
+    ],
 )
 def test_the_smallest_and_largest_numbers_are_taken(convert, text: str, value: int) -> None:
     assert convert(text) == value
@@ -36,6 +43,8 @@ def test_the_smallest_and_largest_numbers_are_taken(convert, text: str, value: i
         (seed, "-1"),
         (seed, str(2**63)),
         (seed, "nan"),
+        (thread_count, "-1"),
+        (thread_count, "1025"),
     ],
 )
 def test_other_numbers_are_refused(convert, text: str) -> None:
@@ -64,3 +73,13 @@ def test_bad_outputs_are_refused(tmp_path: Path) -> None:
         check_output("--out", tmp_path / "folder.onnx", ".onnx")
     with pytest.raises(UsageError, match=r"--json cannot write in .*file .*; choose"):
         check_output("--json", tmp_path / "file" / "a.json")
+
+
+def test_the_contract_of_a_model_is_no_output(tmp_path: Path) -> None:
+    contract, other = tmp_path / "model.onnx.json", tmp_path / "clip.mp4.json"
+    contract.write_text('{\n "format": "cornerrt-contract-1",\n "name": "tiny"\n}\n')
+    other.write_text('{"format": "cornerrt-stream-1"}')
+    with pytest.raises(UsageError, match=r"--out got .*, the contract of model\.onnx; expected an"):
+        check_output("--out", contract, ".json")
+    check_output("--out", other, ".json")
+    check_output("--out", tmp_path / "new.onnx.json", ".json")

@@ -48,6 +48,13 @@ def test_what_is_written_is_read(artifact: Path) -> None:
     assert len(read.artifact_sha256) == 64
 
 
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe", b"[" * 100_000])
+def test_a_file_that_is_not_json_is_refused(artifact: Path, content: bytes) -> None:
+    contract_path(artifact).write_bytes(content)
+    with pytest.raises(ContractError, match=r"tiny\.onnx\.json is not JSON .*; build again"):
+        read_contract(artifact)
+
+
 def test_an_artifact_whose_contract_cannot_be_written_does_not_stay(tmp_path: Path) -> None:
     artifact = tmp_path / "tiny.onnx"
     artifact.write_bytes(b"model")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from runtime.errors import SourceError, UsageError
-from runtime.image_batches import find_images
+from runtime.image_batches import ImageBatches, find_images
 from tests.calibration.tiny_network import write_images
 
 SIZE_HW = (16, 24)
@@ -40,6 +40,12 @@ def test_a_pattern_and_a_single_image(tmp_path: Path) -> None:
 def test_a_selection_is_spread_evenly(tmp_path: Path, most: int, names: list[str] | None) -> None:
     paths = find_images(str(write_images(tmp_path, 10)), SIZE_HW, most).paths
     assert [p.stem for p in paths] == (names or [f"{i:03d}" for i in range(10)])
+
+
+@pytest.mark.parametrize(("total", "count", "chosen"), [(9, 3, [0, 4, 8]), (2, 3, [0, 1])])
+def test_a_few_are_spread_over_the_list(total: int, count: int, chosen: list[int]) -> None:
+    few = ImageBatches(tuple(Path(str(i)) for i in range(total)), SIZE_HW).spread(count)
+    assert [int(path.name) for path in few.paths] == chosen and few.size_hw == SIZE_HW
 
 
 def test_the_digest_follows_names_and_contents(tmp_path: Path) -> None:
