@@ -34,7 +34,7 @@ help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # --- set-up, once: repeated only when the list of dependencies changes
-EXTRAS := opencv,ort,export,train,dev
+EXTRAS := opencv,ort,export,train,track,mqtt,metrics,web,dev
 READY := $(VENV)/ready
 
 .PHONY: setup
@@ -47,6 +47,8 @@ $(READY): pyproject.toml constraints.txt
 	  "error: $(PYTHON) cannot make virtual environments; install it: apt install python3-venv" >&2; exit 2; }
 	$(PYTHON) -m venv $(VENV)
 	$(PY) -m pip install --quiet --constraint constraints.txt --editable ".[$(EXTRAS)]"
+	@# Without what it asks for: an OpenCV with windows beside the one that is there.
+	$(PY) -m pip install --quiet --no-deps --constraint constraints.txt trackers
 	@$(PY) -m pip install --quiet --only-binary=:all: --constraint constraints.txt --editable ".[rtx]" \
 	  || echo "TensorRT-RTX has no wheel for this machine: its target and tests are left out"
 	@touch $@

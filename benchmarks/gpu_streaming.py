@@ -1,6 +1,6 @@
 """What streaming costs beyond the engine: a whole pipeline against the engine alone.
 
-Pictures come from memory and nobody publishes them, so that neither a decoder nor an encoder is
+Pictures come from memory and one sink draws them, so that neither a decoder nor an encoder is
 measured: what remains is the copy to the GPU, the letterbox, the hand-over between threads, the
 engine, its outputs' way back, soft-NMS and drawing.
 """
@@ -16,14 +16,16 @@ import numpy as np
 from benchmarks.common import Goal, Sense, Turn, ratio_of, run_rounds
 from benchmarks.gpu_networks import MODELS, SEED, open_engine
 from benchmarks.report import Findings
+from benchmarks.streaming_probes import DrawProbe
+from benchmarks.streaming_setup import camera_input
 from detectors.registry import find_spec
 from detectors.shapes_clip import ClipSpec, clip_frames
 from export.detector_source import DetectorSource
 from runtime.backend_base import Backend
+from runtime.flow import FlowOptions
 from runtime.frames import Frame
 from runtime.geometry import Letterbox
 from runtime.pipeline import Pipeline
-from runtime.postprocess import PostprocessOptions
 from runtime.preprocess import letterbox_image
 
 OVERHEAD_GOAL = 1.05  # wall time per frame of a stream over that of the engine alone
@@ -35,7 +37,7 @@ class MemorySource:
     """Pictures in memory, delivered as fast as they are taken.
 
     Args:
-        images: uint8 (H, W, 3) BGR; boxes are drawn on copies.
+        images: uint8 (H, W, 3) BGR; not modified.
     """
 
     name = "memory"
@@ -44,7 +46,7 @@ class MemorySource:
     stall_timeout_s: float | None = None
 
     def __init__(self, images: Sequence[np.ndarray]) -> None:
-        self._frames = [Frame(image.copy(), self.name, i, 0) for i, image in enumerate(images)]
+        self._frames = [Frame(image, self.name, i, 0) for i, image in enumerate(images)]
         self._next = 0
 
     def read(self) -> Frame | None:
@@ -105,8 +107,8 @@ def turns(model: str, backend: Backend, images: Sequence[np.ndarray]) -> list[Tu
         return {f"{model}: {ENGINE_ALONE}": total_ms / len(canvases)}
 
     def stream() -> dict[str, float]:
-        pipeline = Pipeline(MemorySource(images), backend, (), PostprocessOptions())
-        summary = pipeline.run()
+        cameras = [camera_input(MemorySource(images))]
+        summary = Pipeline(cameras, backend, [DrawProbe()], FlowOptions()).run()
         return {f"{model}: {STREAM}": summary.seconds * 1e3 / summary.frames}
 
     return [engine_alone, stream]

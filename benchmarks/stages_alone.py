@@ -10,19 +10,39 @@ from typing import TypeVar
 import numpy as np
 
 from runtime.backend_base import Backend
-from runtime.drawing import draw_detections
+from runtime.file_sinks import CameraFacts, open_file_sinks
 from runtime.frames import Frame, FrameResult
 from runtime.geometry import Letterbox
+from runtime.open_sources import open_sources
 from runtime.options import StreamOptions
 from runtime.postprocess import PostprocessOptions, detections_from_raw
 from runtime.preprocess import letterbox_image
-from runtime.stream import open_sinks, open_source
+from runtime.sinks import Sink
+from runtime.sources import Source
 
 T = TypeVar("T")
 
-# What happens between capture and the drawn frame; "publish", the sinks, comes after.
+# What happens between capture and the drawn frame; "publish", what sinks do with it, comes after.
 DRAWN_STAGES = ("capture", "letterbox", "network", "postprocess", "draw")
 ALL_STAGES = (*DRAWN_STAGES, "publish")
+
+
+def open_only_source(options: StreamOptions) -> Source:
+    """Open the one source of a stream.
+
+    Raises:
+        SourceError: If it is missing or cannot be read.
+    """
+    (spec,) = open_sources(options.sources)
+    return spec.open()
+
+
+def open_only_sinks(
+    options: StreamOptions, source: Source, backend: Backend, cleanup: contextlib.ExitStack
+) -> list[Sink]:
+    """Open what writes the files of a stream of one source; see ``open_file_sinks``."""
+    facts = CameraFacts(source.name, source.is_live, lambda: source.frame_rate)
+    return open_file_sinks(options.files, [facts], backend.contract.class_names, cleanup)
 
 
 def read_frames(options: StreamOptions) -> list[Frame]:
@@ -32,8 +52,8 @@ def read_frames(options: StreamOptions) -> list[Frame]:
         SourceError: If the source is missing, cut short or no video.
     """
     frames: list[Frame] = []
-    with contextlib.closing(open_source(options)) as source:
-        while options.max_frames is None or len(frames) < options.max_frames:
+    with contextlib.closing(open_only_source(options)) as source:
+        while options.model.max_frames is None or len(frames) < options.model.max_frames:
             frame = source.read()
             if frame is None:
                 break
@@ -54,7 +74,7 @@ class StagesAlone:
         self._options = options
         self._backend = backend
         self._frames = frames
-        self._keep = PostprocessOptions(options.score)
+        self._keep = PostprocessOptions(options.model.score)
         network_hw = backend.contract.size_hw
         self._letterboxes = [Letterbox.fit(f.image.shape[:2], network_hw) for f in frames]
         pairs = list(zip(frames, self._letterboxes, strict=True))
@@ -80,7 +100,7 @@ class StagesAlone:
 
     def _capture(self) -> float:
         """Decode as a stream does: without keeping what was decoded."""
-        with contextlib.closing(open_source(self._options)) as source:
+        with contextlib.closing(open_only_source(self._options)) as source:
             return _mean_ms(lambda _: source.read(), self._frames)
 
     def _letterbox(self) -> float:
@@ -101,15 +121,15 @@ class StagesAlone:
         names = self._backend.contract.class_names
         draw_ms = publish_ms = 0.0
         with (
-            contextlib.closing(open_source(self._options)) as source,
+            contextlib.closing(open_only_source(self._options)) as source,
             contextlib.ExitStack() as cleanup,
         ):
-            sinks = open_sinks(self._options, source, self._backend, cleanup)
-            for frame, detections in zip(self._frames, self._detections, strict=True):
-                copied = Frame(frame.image.copy(), frame.source, frame.sequence, frame.captured_ns)
-                result = FrameResult(copied, detections, {})
+            sinks = open_only_sinks(self._options, source, self._backend, cleanup)
+            for frame, found in zip(self._frames, self._detections, strict=True):
+                image_hw = (frame.image.shape[0], frame.image.shape[1])
+                result = FrameResult(source.name, frame, found, names, {}, image_hw)
                 started = time.perf_counter_ns()
-                draw_detections(copied.image, detections, names)
+                assert result.annotated is not frame.image  # drawn now, kept for the sinks
                 drawn = time.perf_counter_ns()
                 for sink in sinks:
                     sink.publish(result)

@@ -113,10 +113,20 @@ def export_onnx(request: ExportRequest, out: Path) -> ModelContract:
     check_output("--out", out, ".onnx")
     detector = load_detector(request.source)
     model = export_detector(detector, request)
+    _free_weights(detector)
     contract = _contract(model, detector, request)
     save_model(model, out)
     write_contract(contract, out)
     return contract
+
+
+def _free_weights(detector: LoadedDetector) -> None:
+    """Empty a network that was exported: to check and write the model takes twice its size.
+
+    Letting go of the network would not do: torch's exporter goes on referring to its parameters.
+    """
+    for parameter in detector.network.parameters():
+        parameter.data = torch.empty(0)
 
 
 def export_detector(detector: LoadedDetector, request: ExportRequest) -> ModelProto:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import warnings
 from typing import Any
@@ -42,6 +43,14 @@ def export_module(module: DeployModule, size_hw: tuple[int, int]) -> ModelProto:
     Raises:
         ExportError: If torch cannot trace or translate the module.
     """
+    model = _translate(module, size_hw)
+    gc.collect()  # torch's program is full of reference cycles
+    finish(attach_corner_pool(model), _PREFIX)
+    return outline_corner_decode(model, module.decode.params, size_hw)
+
+
+def _translate(module: DeployModule, size_hw: tuple[int, int]) -> ModelProto:
+    """Return the module as torch's exporter writes it."""
     # Tracing with a batch of one would fix it: torch treats sizes 0 and 1 as constants.
     frames = torch.zeros(2, *size_hw, 3, dtype=torch.uint8)
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # torchvision is not needed
@@ -69,8 +78,11 @@ def export_module(module: DeployModule, size_hw: tuple[int, int]) -> ModelProto:
         ) from error
     assert program is not None
     model: ModelProto = program.model_proto
-    finish(attach_corner_pool(model), _PREFIX)
-    return outline_corner_decode(model, module.decode.params, size_hw)
+    # onnxscript's rewriting rules are global and remember the graph they saw last: its weights, a
+    # second copy of the module's with normalisation folded in, would stay until the next export.
+    for value in program.model.graph.initializers.values():
+        value.const_value = None
+    return model
 
 
 def _corner_pool_op() -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,7 +35,7 @@ class PreparedFrame:
 class Backend(abc.ABC):
     """Runs one artifact: ``open``, ``infer`` any number of times, ``close``.
 
-    Use it from one thread at a time, except that another may ``prepare`` the next picture while
+    Use it from one thread at a time, except that others may ``prepare`` the next pictures while
     one infers. A subclass supplies the three hooks ``_open``, ``_run`` and ``_close``, and, if it
     can letterbox by itself, ``_prepare`` and ``_run_prepared``; checks and timing live here.
 
@@ -117,6 +117,23 @@ class Backend(abc.ABC):
         """
         return self._checked(lambda: self._run_prepared(frame))
 
+    def infer_batch(self, frames: Sequence[PreparedFrame]) -> list[Outputs]:
+        """Run the network once on several pictures; raises as ``infer`` does.
+
+        Args:
+            frames: From ``prepare`` of this very backend; at most ``largest_prepared_batch``.
+
+        Returns:
+            For each picture what ``infer_prepared`` would return.
+        """
+        if len(frames) == 1:
+            return [self.infer_prepared(frames[0])]
+        outputs = self._checked(lambda: self._run_prepared_batch(frames))
+        return [
+            {name: array[index : index + 1] for name, array in outputs.items()}
+            for index in range(len(frames))
+        ]
+
     def close(self) -> None:
         """Release the artifact; may be called again."""
         self._close()
@@ -126,6 +143,11 @@ class Backend(abc.ABC):
         """The most frames that one ``infer`` takes; None for as many as memory holds."""
         count = self.contract.inputs[0].shape[0]
         return count if isinstance(count, int) else None
+
+    @property
+    def largest_prepared_batch(self) -> int | None:
+        """The most pictures that one ``infer_batch`` takes; None for as many as memory holds."""
+        return self.largest_batch
 
     def _checked(self, run: Callable[[], Outputs]) -> Outputs:
         """Run, take the time, and compare the outputs with the contract."""
@@ -140,7 +162,7 @@ class Backend(abc.ABC):
         return outputs
 
     def _prepare(self, image: np.ndarray, letterbox: Letterbox) -> Any:
-        """Return the ``pixels`` of a prepared frame; may run beside ``_run_prepared``."""
+        """Return the ``pixels`` of a prepared frame; may run in several threads at once."""
         canvas = np.empty((1, *letterbox.network_hw, 3), np.uint8)
         letterbox_image(image, letterbox, out=canvas[0])
         return canvas
@@ -148,6 +170,10 @@ class Backend(abc.ABC):
     def _run_prepared(self, frame: PreparedFrame) -> Outputs:
         """Run what ``_prepare`` made."""
         return self._run(frame.pixels)
+
+    def _run_prepared_batch(self, frames: Sequence[PreparedFrame]) -> Outputs:
+        """Run several that ``_prepare`` made as one batch."""
+        return self._run(np.concatenate([frame.pixels for frame in frames]))
 
     def _check_classes(self, outputs: Outputs) -> None:
         """Refuse detections whose class the contract does not name."""

@@ -59,6 +59,11 @@ class SaccadeBackend(Backend):
         """The most frames that one ``infer`` takes."""
         return self._network.largest_batch
 
+    @property
+    def largest_prepared_batch(self) -> int | None:
+        """One: the looks at a single picture make up batches already."""
+        return 1
+
     def prepare(self, image: np.ndarray) -> PreparedFrame:
         """Keep a copy of a picture; its letterbox leaves boxes as they are.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -45,6 +45,7 @@ class TensorRTBackend(Backend):
         self._session: Session | None = None
         self._uploads: UploadRing | None = None
         self._kernel: LetterboxKernel | None = None
+        self._slots = 1  # frames in the batch that was run last
         # Closing waits for both: a thread that was left behind must not meet freed memory.
         self._uploading = threading.Lock()
         self._inferring = threading.Lock()
@@ -100,13 +101,22 @@ class TensorRTBackend(Backend):
 
     def _run(self, batch: np.ndarray) -> Outputs:
         frame = self._upload(batch.shape, lambda pinned: np.copyto(pinned, batch))
-        return self._infer(frame, batch.shape, _copy)
+        return self._infer([(frame, _copy)], batch.shape)
 
     def _run_prepared(self, frame: PreparedFrame) -> Outputs:
-        shape = (1, *frame.letterbox.network_hw, 3)
-        if self._kernel is None:
-            return self._infer(frame.pixels, shape, _copy)
-        return self._infer(frame.pixels, shape, partial(_scale, self._kernel, frame.letterbox))
+        return self._run_prepared_batch([frame])
+
+    def _run_prepared_batch(self, frames: Sequence[PreparedFrame]) -> Outputs:
+        # Batches only grow: each new shape costs a new CUDA graph, an old frame in a slot nothing.
+        self._slots = max(self._slots, len(frames))
+        shape = (self._slots, *frames[0].letterbox.network_hw, 3)
+        parts = [(frame.pixels, self._place(frame)) for frame in frames]
+        outputs = self._infer(parts, shape)
+        return {name: array[: len(frames)] for name, array in outputs.items()}
+
+    def _place(self, frame: PreparedFrame) -> PlaceInput:
+        """Return what brings a picture to the network's input."""
+        return _copy if self._kernel is None else partial(_scale, self._kernel, frame.letterbox)
 
     def _upload(
         self, shape: tuple[int, ...], fill: Callable[[np.ndarray], object]
@@ -116,11 +126,13 @@ class TensorRTBackend(Backend):
                 raise BackendError("no artifact is open; call open() first")
             return self._uploads.upload(shape, fill)
 
-    def _infer(self, frame: UploadedFrame, shape: tuple[int, ...], place: PlaceInput) -> Outputs:
+    def _infer(
+        self, parts: Sequence[tuple[UploadedFrame, PlaceInput]], shape: tuple[int, ...]
+    ) -> Outputs:
         with self._inferring, self._device.current():
             if self._session is None:
                 raise BackendError("no artifact is open; call open() first")
-            return self._session.infer(frame, shape, place)
+            return self._session.infer(parts, shape)
 
     def _close(self) -> None:
         # What made the GPU fail was reported when it happened; freeing only fails again then.

@@ -23,6 +23,7 @@ class ImageFilesSource:
 
     Args:
         pattern: The folder, pattern or file.
+        name: Of the source; the pattern if left out.
 
     Raises:
         SourceError: If it holds no image.
@@ -32,8 +33,8 @@ class ImageFilesSource:
     frame_rate = FRAME_RATE
     stall_timeout_s: float | None = None
 
-    def __init__(self, pattern: str) -> None:
-        self.name = pattern
+    def __init__(self, pattern: str, name: str | None = None) -> None:
+        self.name = name or pattern
         self._paths = list_images(pattern)
         self._sequence = 0
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from runtime.atomic_file import partial_path
+from runtime.atomic_file import replace_when_done
 from runtime.errors import OutputError
 from runtime.frames import FrameResult
 from runtime.geometry import Letterbox
+from runtime.output_faults import explained
 from runtime.preprocess import letterbox_image
 
 TILES = 12
@@ -22,7 +22,7 @@ GAP_COLOR = (64, 64, 64)
 
 
 class ContactSheetSink:
-    """Keeps small copies of some pictures and lays them out in a grid.
+    """Keeps small copies of some pictures, of all cameras, and lays them out in a grid.
 
     The length of a stream is unknown, so it keeps every picture at first, and each time it holds
     twice as many as needed it drops every second one and keeps half as many from then on.
@@ -32,11 +32,12 @@ class ContactSheetSink:
         tiles: Pictures on the sheet.
     """
 
-    before_drawing = False
+    name = "contact-sheet"
+    needs_picture = True
+    in_main_thread = False
 
     def __init__(self, path: Path, tiles: int = TILES) -> None:
         self._path = path
-        self._partial = partial_path(path)
         self._tiles = tiles
         self._kept: list[np.ndarray] = []
         self._every = 1
@@ -46,7 +47,7 @@ class ContactSheetSink:
     def publish(self, result: FrameResult) -> None:
         """Keep a small copy, or not."""
         if self._seen % self._every == 0:
-            self._kept.append(self._tile(result.frame.image))
+            self._kept.append(self._tile(result.annotated))
             if len(self._kept) == 2 * self._tiles:
                 self._kept = self._kept[::2]
                 self._every *= 2
@@ -75,12 +76,11 @@ class ContactSheetSink:
         blank = _with_gap(np.zeros((*self._tile_hw, 3), np.uint8))
         chosen += [blank] * (-count % columns)
         rows = [np.hstack(chosen[i : i + columns]) for i in range(0, len(chosen), columns)]
-        try:
-            if not cv2.imwrite(str(self._partial), np.vstack(rows)):
-                raise OutputError(f"cannot write {self._path}; choose another --contact-sheet path")
-            os.replace(self._partial, self._path)
-        finally:
-            self._partial.unlink(missing_ok=True)
+        encoded, data = cv2.imencode(".png", np.vstack(rows))
+        if not encoded:
+            raise OutputError(f"cannot write {self._path}; choose another --contact-sheet path")
+        with explained(self.name, self._path), replace_when_done(self._path) as partial:
+            partial.write_bytes(data.tobytes())
         self._kept = []
 
     def discard(self) -> None:

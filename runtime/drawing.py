@@ -32,7 +32,10 @@ def class_color(class_id: int) -> Color:
 
 
 def draw_detections(
-    image: np.ndarray, detections: Detections, class_names: Sequence[str]
+    image: np.ndarray,
+    detections: Detections,
+    class_names: Sequence[str],
+    track_ids: np.ndarray | None = None,
 ) -> np.ndarray:
     """Draw every box with its class and score, the best on top.
 
@@ -40,6 +43,7 @@ def draw_detections(
         image: uint8 (H, W, 3), BGR; drawn on in place.
         detections: Boxes in pixels of ``image``.
         class_names: Names by class id.
+        track_ids: int64 (N,), written before the class; below 1 is left out. None without tracking.
 
     Returns:
         ``image``.
@@ -56,6 +60,8 @@ def draw_detections(
         last_x, last_y = max(left, right - 1), max(top, bottom - 1)
         cv2.rectangle(image, (left, top), (last_x, last_y), color, thickness)
         text = f"{class_names[class_id]} {detections.scores[index]:.2f}"
+        if track_ids is not None and track_ids[index] > 0:
+            text = f"#{track_ids[index]} {text}"
         _draw_label(image, text, (left, top), color, font_scale)
     return image
 

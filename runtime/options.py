@@ -1,144 +1,132 @@
-"""The command line of ``stream.py``, checked before anything is opened."""
+"""The options of ``stream.py``, checked before anything is opened."""
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 
-from runtime.backends import BACKEND_NAMES
-from runtime.command_line import CommandParser, positive, thread_count
-from runtime.errors import UsageError
+from runtime import (
+    options_metrics,
+    options_model,
+    options_mqtt,
+    options_outputs,
+    options_recording,
+    options_snapshots,
+    options_sources,
+    options_tracking,
+    options_web,
+)
+from runtime.command_line import CommandParser
+from runtime.file_sinks import FileOptions
+from runtime.option_types import group_from
+from runtime.options_metrics import MetricsOptions
+from runtime.options_model import ModelOptions
+from runtime.options_mqtt import MqttOptions
+from runtime.options_outputs import OutputOptions
+from runtime.options_recording import RecordOptions
+from runtime.options_snapshots import SnapshotOptions
+from runtime.options_sources import SourceOptions
+from runtime.options_tracking import TrackingOptions
+from runtime.options_web import WebOptions
+from runtime.settings_file import Settings, add_config_arguments, read_settings
 
-RECORD_EVERY = 30  # one a second of most cameras: neighbours in time teach nothing new
-RECORD_MOST = 512  # more than calibration needs
-BUILD_FOLDER = Path("build")  # where `make engine` leaves its artifacts
+GROUPS: tuple[ModuleType, ...] = (
+    options_sources,
+    options_model,
+    options_outputs,
+    options_recording,
+    options_snapshots,
+    options_tracking,
+    options_mqtt,
+    options_metrics,
+    options_web,
+)
 
 
 @dataclass(frozen=True)
 class StreamOptions:
-    """What to stream from where to where; see ``build_parser`` for each option.
+    """What to stream from where to where; each group's module explains its options.
 
     Raises:
-        UsageError: On creation, if values contradict each other.
+        UsageError: On creation, if groups contradict each other.
     """
 
-    camera: str | None
-    video: Path | None
-    images: str | None
-    artifact: Path | None
-    backend: str
-    threads: int
-    score: float
-    max_frames: int | None
-    save: Path | None
-    jsonl: Path | None
-    contact_sheet: Path | None
-    summary_json: Path | None
-    record: Path | None
-    record_every: int
-    record_most: int
-    show: bool
+    sources: SourceOptions
+    model: ModelOptions
+    files: FileOptions
+    tracking: TrackingOptions
+    mqtt: MqttOptions
+    metrics: MetricsOptions
+    web: WebOptions
 
     def __post_init__(self) -> None:
-        """Check what argparse cannot."""
-        taken: dict[Path, str] = {}
-        for name, path in (("--video", self.video), ("--artifact", self.artifact)):
-            if path is not None:
-                taken[path.resolve()] = name
-        for name, path in self.outputs.items():
-            if path.is_dir():
-                raise UsageError(f"{name} got {path}, a folder; expected a file name")
-            other = taken.setdefault(path.resolve(), name)
-            if other != name:
-                raise UsageError(f"{name} and {other} both name {path}; choose two files")
-        if self.record is not None:
-            self._check_record(self.record)
-        for name, path, suffix in (
-            ("--save", self.save, ".mp4"),
-            ("--contact-sheet", self.contact_sheet, ".png"),
-        ):
-            if path is not None and path.suffix.lower() != suffix:
-                raise UsageError(f"{name} got {path}; expected a name that ends in {suffix}")
-
-    def _check_record(self, folder: Path) -> None:
-        if folder.exists() and not folder.is_dir():
-            raise UsageError(f"--record got {folder}, a file; expected a folder")
-        if self.images is not None and folder.resolve() == Path(self.images).resolve():
-            raise UsageError(f"--record and --images both name {folder}; choose two folders")
-
-    @property
-    def outputs(self) -> dict[str, Path]:
-        """The files that were asked for, by option."""
-        paths = {
-            "--save": self.save,
-            "--jsonl": self.jsonl,
-            "--contact-sheet": self.contact_sheet,
-            "--summary-json": self.summary_json,
-        }
-        return {name: path for name, path in paths.items() if path is not None}
+        """Check what no group can check alone."""
+        files = self.files
+        inputs = [("--video", path) for path in self.sources.video]
+        if self.model.artifact is not None:
+            inputs.append(("--artifact", self.model.artifact))
+        files.outputs.check_apart_from(inputs)
+        folders: list[tuple[str, str | Path]] = [("--images", i) for i in self.sources.images]
+        files.recording.check_apart_from(folders)
+        if files.recording.record is not None:
+            folders.append(("--record", files.recording.record))
+        files.snapshots.check_apart_from(folders)
+        tracks = self.tracking.track or bool(self.tracking.line)
+        files.snapshots.check_tracking(tracks, bool(self.tracking.line))
 
 
 def build_parser() -> CommandParser:
-    """Return the parser of ``stream.py``."""
+    """Return the parser of ``stream.py``; the titles of its groups are a settings file's tables."""
     parser = CommandParser(
         prog="stream.py",
-        description="Find objects in a camera's, video's or folder's pictures, live.",
+        description="Find objects in the pictures of cameras, videos or folders, live.",
+        epilog="Every option can stand in a file, too: see --config and docs/streaming.md.",
     )
-    source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument("--camera", metavar="INDEX", type=_camera, help="0, 1 or /dev/video0")
-    source.add_argument("--video", metavar="FILE", type=Path)
-    source.add_argument("--images", metavar="DIR", help="a folder, or a pattern such as 'a/*.png'")
-    parser.add_argument(
-        "--artifact",
-        metavar="PATH",
-        type=Path,
-        help=f"model to run; default: the newest in {BUILD_FOLDER}/ that can run here",
+    add_config_arguments(parser)
+    add = parser.add_argument
+    add("--list-cameras", action="store_true", help="say what cameras there are, and end")
+    add(
+        "--doctor",
+        action="store_true",
+        help="say what this machine can do and what to install, and end",
     )
-    parser.add_argument("--backend", choices=BACKEND_NAMES, default="auto")
-    parser.add_argument(
-        "--threads",
-        type=thread_count,
-        default=0,
-        metavar="N",
-        help="CPU threads; default: all cores",
-    )
-    parser.add_argument(
-        "--score", type=_score, default=0.3, metavar="X", help="lowest score, 0 to 1; default 0.3"
-    )
-    parser.add_argument("--max-frames", type=positive, metavar="N", help="stop after N pictures")
-    parser.add_argument("--save", metavar="OUT.mp4", type=Path, help="annotated video")
-    parser.add_argument("--jsonl", metavar="OUT.jsonl", type=Path, help="one line per picture")
-    parser.add_argument(
-        "--contact-sheet", metavar="OUT.png", type=Path, help="evenly spaced pictures in a grid"
-    )
-    parser.add_argument(
-        "--summary-json", metavar="OUT.json", type=Path, help="the final figures, for programs"
-    )
-    _add_recording_options(parser)
-    parser.add_argument("--show", action="store_true", help="open a window; q or Escape quits")
+    for group in GROUPS:
+        group.add_arguments(parser)
     return parser
 
 
-def _add_recording_options(parser: CommandParser) -> None:
-    parser.add_argument(
-        "--record", metavar="DIR", type=Path, help="keep pictures without boxes, to calibrate on"
-    )
-    parser.add_argument(
-        "--record-every",
-        metavar="N",
-        type=positive,
-        default=RECORD_EVERY,
-        help=f"keep one of N pictures; default {RECORD_EVERY}",
-    )
-    parser.add_argument(
-        "--record-most",
-        metavar="N",
-        type=positive,
-        default=RECORD_MOST,
-        help=f"keep at most N pictures; default {RECORD_MOST}",
-    )
+def read_options(arguments: Sequence[str] | None = None) -> Settings:
+    """Parse a command line and the file that it names; None means the process's own.
+
+    Raises:
+        UsageError: If it makes no sense.
+    """
+    return read_settings(build_parser(), arguments)
+
+
+def options_from(settings: Settings) -> StreamOptions:
+    """Return what to stream.
+
+    Raises:
+        UsageError: If values contradict each other; names the line where a file holds one.
+    """
+    namespace = settings.namespace
+    with settings.errors_with_lines():
+        return StreamOptions(
+            sources=group_from(SourceOptions, namespace),
+            model=group_from(ModelOptions, namespace),
+            files=FileOptions(
+                group_from(OutputOptions, namespace),
+                group_from(RecordOptions, namespace),
+                group_from(SnapshotOptions, namespace),
+            ),
+            tracking=group_from(TrackingOptions, namespace),
+            mqtt=group_from(MqttOptions, namespace),
+            metrics=group_from(MetricsOptions, namespace),
+            web=group_from(WebOptions, namespace),
+        )
 
 
 def parse_options(arguments: Sequence[str] | None = None) -> StreamOptions:
@@ -147,20 +135,4 @@ def parse_options(arguments: Sequence[str] | None = None) -> StreamOptions:
     Raises:
         UsageError: If it makes no sense.
     """
-    return StreamOptions(**vars(build_parser().parse_args(arguments)))
-
-
-def _camera(text: str) -> str:
-    if not text.isdecimal() and not text.startswith("/dev/"):
-        raise argparse.ArgumentTypeError(f"got {text!r}; expected an index or a /dev path")
-    return text
-
-
-def _score(text: str) -> float:
-    try:
-        score = float(text)
-    except ValueError:
-        score = -1.0
-    if not 0.0 <= score <= 1.0:
-        raise argparse.ArgumentTypeError(f"got {text!r}; expected a number from 0 to 1")
-    return score
+    return options_from(read_options(arguments))

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
 
 from runtime.frames import Frame
+
+DEFAULT_FRAME_RATE = 30.0  # of most cameras, where one states none or nonsense
 
 
 class Source(Protocol):
@@ -34,6 +38,22 @@ class Source(Protocol):
     def close(self) -> None:
         """Release the device or file; may be called again."""
         ...
+
+
+@dataclass(frozen=True)
+class SourceSpec:
+    """A source that can be opened, and opened again after it failed.
+
+    Attributes:
+        name: Of the camera, unique within a stream, without secrets.
+        is_live: As of the source that ``open`` gives; only live sources are opened again.
+        open: Connects and returns the source; raises ``SourceError`` if it cannot. Not always
+            called in the thread that will read.
+    """
+
+    name: str
+    is_live: bool
+    open: Callable[[], Source]
 
 
 def stall_message(name: str, timeout_s: float, frames: int) -> str:

@@ -1,8 +1,10 @@
-"""Stream a camera, video or folder of images through a detector.
+"""Stream cameras, videos or folders of images through a detector.
 
 python runtime/stream.py --camera 0
 python runtime/stream.py --video clip.mp4 --save annotated.mp4 --jsonl detections.jsonl
+python runtime/stream.py --camera gate=rtsp://10.0.0.7/main --camera 0 --serve 8080
 python runtime/stream.py --camera 0 --record my-images --record-every 30
+python runtime/stream.py --doctor
 """
 
 from __future__ import annotations
@@ -19,146 +21,88 @@ if __package__ in (None, ""):  # run as a file: look up packages from the reposi
 
 import cv2
 
-from runtime.artifacts import open_newest
 from runtime.atomic_file import write_text
-from runtime.backend_base import Backend
-from runtime.backend_synthetic import SyntheticBackend
-from runtime.backends import open_backend
-from runtime.camera_files import ImageFilesSource
-from runtime.camera_opencv import CameraSource, VideoSource
-from runtime.command_line import check_output
-from runtime.contact_sheet import ContactSheetSink
-from runtime.errors import SourceError, run_command
-from runtime.frames import FrameResult
-from runtime.options import BUILD_FOLDER, StreamOptions, parse_options
-from runtime.pipeline import Pipeline, StreamSummary
-from runtime.postprocess import PostprocessOptions
-from runtime.recording import RecordingOptions, RecordingSink
-from runtime.saccade import with_published_sigma
-from runtime.sinks import JsonlSink, Sink, VideoSink, WindowSink
-from runtime.sources import Source
+from runtime.camera_list import list_cameras
+from runtime.doctor import run_doctor
+from runtime.errors import OutputError, run_command
+from runtime.options import StreamOptions, build_parser, options_from, read_options
+from runtime.service_notify import LONGEST_SILENCE_S, ServiceManager, Watchdog
+from runtime.settings_text import settings_text
 from runtime.stream_report import StatusLine, summary_json, summary_text
+from runtime.stream_status import StreamSummary
+from runtime.streaming import Stream
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit status."""
-    return run_command(lambda: run(parse_options(arguments)))
+    return run_command(lambda: _run(arguments))
 
 
-def run(options: StreamOptions) -> int:
-    """Stream as asked, print a summary and write it where asked."""
+def _run(arguments: Sequence[str] | None) -> int:
+    settings = read_options(arguments)
+    if settings.namespace.list_cameras:
+        print(list_cameras())
+        return 0
+    if settings.namespace.doctor:
+        return run_doctor()
+    options = options_from(settings)
+    if settings.namespace.print_config:
+        print(settings_text(build_parser(), settings), end="")
+        return 0
+    return stream(options)
+
+
+def stream(options: StreamOptions) -> int:
+    """Stream as asked, print a summary and write it where asked; returns the exit status.
+
+    Raises:
+        CornerRTError: If anything cannot be opened, the stream fails, or a sink was given up.
+    """
     # The network uses the cores; OpenCV's own pool would only compete with it on small pictures.
     cv2.setNumThreads(1)
-    with contextlib.closing(open_source(options)) as source:
-        backend = choose_backend(options)
-        with contextlib.closing(backend):
-            summary = stream(options, source, backend)
+    status_line, manager = StatusLine(), ServiceManager()
+    with contextlib.closing(status_line), Stream(options, status_line.say, print) as opened:
+        # A camera that is silent until it is opened again is no reason to start anew.
+        patience_s = max(LONGEST_SILENCE_S, 2 * options.sources.stall_timeout)
+        watchdog = Watchdog(manager, opened.status, status_line.say, patience_s)
+        with _stop_on_interrupt(opened, manager):
+            manager.ready()
+            summary = opened.run(lambda: _tick(status_line, watchdog, opened))
     print(summary_text(summary))
-    if options.summary_json is not None:
-        facts = {
-            "source": source.name,
-            "model": backend.contract.name,
-            "precision": backend.contract.precision,
-            "backend": backend.name,
-            "artifact_sha256": backend.contract.artifact_sha256,
-        }
-        write_text(options.summary_json, summary_json(summary, facts))
+    path = options.files.outputs.summary_json
+    if path is not None:
+        write_text(path, summary_json(summary, _facts(opened)))
+    _check_sinks(summary)
     return 0
 
 
-def open_source(options: StreamOptions) -> Source:
-    """Open the one source that was asked for."""
-    if options.camera is not None:
-        return CameraSource(options.camera)
-    if options.video is not None:
-        return VideoSource(options.video)
-    return ImageFilesSource(options.images or "")
+def _tick(status_line: StatusLine, watchdog: Watchdog, opened: Stream) -> None:
+    status_line.update(opened.status)
+    watchdog.tick()
 
 
-def choose_backend(options: StreamOptions) -> Backend:
-    """Open the artifact that was asked for, or the newest that can run here, and say which."""
-    if options.backend == "synthetic":
-        synthetic = SyntheticBackend()
-        synthetic.open(options.artifact)
-        print("synthetic boxes, no network")
-        return synthetic
-    if options.artifact is None:
-        choice = open_newest(BUILD_FOLDER, options.backend, options.threads)
-        print(f"{choice.artifact} on {choice.backend.name} ({choice.reason})")
-        return choice.backend
-    backend = open_backend(options.artifact, options.backend, options.threads)
-    print(f"{options.artifact} on {backend.name} (asked for)")
-    return backend
+def _facts(opened: Stream) -> dict[str, str]:
+    contract = opened.backend.contract
+    return {
+        "source": ", ".join(spec.name for spec in opened.specs),
+        "model": contract.name,
+        "precision": contract.precision,
+        "backend": opened.backend.name,
+        "artifact_sha256": contract.artifact_sha256,
+    }
 
 
-def stream(options: StreamOptions, source: Source, backend: Backend) -> StreamSummary:
-    """Move pictures from the source to the sinks.
-
-    When a live source fails, what was recorded until then is kept, since it cannot be recorded
-    again; after any other error no output file stays behind.
-    """
-    presented = 0
-    with contextlib.ExitStack() as cleanup:
-        sinks = open_sinks(options, source, backend, cleanup)
-        status = StatusLine()
-        cleanup.callback(status.close)
-        postprocess = PostprocessOptions(options.score)
-        if backend.contract.has_attention:
-            postprocess = with_published_sigma(postprocess)
-        pipeline = Pipeline(source, backend, sinks, postprocess, options.max_frames)
-
-        def on_frame(result: FrameResult) -> None:
-            nonlocal presented
-            presented += 1
-            status.update(result, pipeline.dropped)
-            if any(isinstance(sink, WindowSink) and sink.quit_requested for sink in sinks):
-                pipeline.request_stop()
-
-        try:
-            with _stop_on_interrupt(pipeline):
-                summary = pipeline.run(on_frame)
-        except SourceError:
-            if source.is_live and presented > 0:
-                _close_all(sinks)
-            raise
-        _close_all(sinks)
-    return summary
-
-
-def open_sinks(
-    options: StreamOptions, source: Source, backend: Backend, cleanup: contextlib.ExitStack
-) -> list[Sink]:
-    """Open the sinks that were asked for; ``cleanup`` discards those that were not closed."""
-    for name, path in options.outputs.items():
-        check_output(name, path)  # some are written only at the end
-    sinks: list[Sink] = []
-
-    def add(sink: Sink) -> None:
-        sinks.append(sink)
-        cleanup.callback(sink.discard)
-
-    if options.save is not None:
-        add(VideoSink(options.save, source.frame_rate, keep_time=source.is_live))
-    if options.jsonl is not None:
-        add(JsonlSink(options.jsonl, backend.contract.class_names))
-    if options.contact_sheet is not None:
-        add(ContactSheetSink(options.contact_sheet))
-    if options.record is not None:
-        check_output("--record", options.record / "picture.jpg")
-        recording = RecordingOptions(options.record, options.record_every, options.record_most)
-        add(RecordingSink(recording, source.is_live))
-    if options.show:
-        add(WindowSink())
-    return sinks
-
-
-def _close_all(sinks: Sequence[Sink]) -> None:
-    for sink in sinks:
-        sink.close()
+def _check_sinks(summary: StreamSummary) -> None:
+    """Let a program that started this one know of what was given up on the way."""
+    failed = [sink for sink in summary.sinks if sink.problem]
+    if failed:
+        raise OutputError(
+            "; ".join(f"--{sink.name} was given up: {sink.problem}" for sink in failed)
+        )
 
 
 @contextlib.contextmanager
-def _stop_on_interrupt(pipeline: Pipeline) -> Iterator[None]:
+def _stop_on_interrupt(opened: Stream, manager: ServiceManager) -> Iterator[None]:
     """Let the first Ctrl-C or SIGTERM end the stream in good order, and a second one at once."""
     if threading.current_thread() is not threading.main_thread():
         yield  # handlers belong to the main thread
@@ -169,13 +113,15 @@ def _stop_on_interrupt(pipeline: Pipeline) -> Iterator[None]:
             signal.signal(number, handler)
 
     def stop(*_: object) -> None:
-        pipeline.request_stop()
+        opened.stop()
+        manager.stopping()
         restore()
 
     previous = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
+        manager.stopping()
         restore()
 
 

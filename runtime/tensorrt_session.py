@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,14 +68,15 @@ class Session:
             self._cleanup = cleanup.pop_all()
 
     def infer(
-        self, frame: UploadedFrame, shape: tuple[int, ...], place: PlaceInput
+        self, parts: Sequence[tuple[UploadedFrame, PlaceInput]], shape: tuple[int, ...]
     ) -> dict[str, np.ndarray]:
-        """Run the network on an uploaded frame and wait for the result.
+        """Run the network on what was uploaded and wait for the result.
 
         Args:
-            frame: Held by the caller until this returns.
-            shape: Of the network's input.
-            place: Enqueues what brings the frame to the input.
+            parts: One for each frame of the input from the first on: an upload, held by the caller
+                until this returns, and what enqueues bringing it to its place. One upload may also
+                bring all frames.
+            shape: Of the network's input; frames without a part are what they were before.
 
         Returns:
             New arrays by output name.
@@ -84,8 +85,10 @@ class Session:
             BackendError: If the engine was not built for ``shape``, or fails.
         """
         plan = self._plan if self._plan and self._plan.shape == shape else self._make_plan(shape)
-        frame.arrived.delay(self._stream)
-        place(frame, self._input.address, self._stream)
+        frame_bytes = int(np.prod(shape[1:]))
+        for index, (upload, place) in enumerate(parts):
+            upload.arrived.delay(self._stream)
+            place(upload, self._input.address + index * frame_bytes, self._stream)
         if plan.graph is not None:
             plan.graph.launch(self._stream.handle)
         else:

@@ -10,8 +10,9 @@ import numpy as np
 from runtime.cuda_memory import Device, DeviceBuffer, Event, HostBuffer, Stream
 from runtime.errors import BackendError
 
-# A pipeline holds at most six: four that wait, one being prepared, one in the network.
-MAX_SLOTS = 8
+# A pipeline holds five for each camera, four that wait and one being prepared, and a batch in the
+# network. Only what is held takes memory; whoever holds this many never gives any back.
+MAX_SLOTS = 256
 
 
 class UploadedFrame:

@@ -23,16 +23,26 @@ ONLY_IN = {
     "tensorrt_rtx": {"runtime/trt_module.py"},
     "tensorrt_rtx_bindings": {"runtime/trt_module.py"},
     "pycuda": {"runtime/cuda_memory.py"},
+    "trackers": {"runtime/tracker_bytetrack.py"},
+    "supervision": {"runtime/tracker_bytetrack.py", "runtime/supervision_adapter.py"},
+    "paho": {"runtime/mqtt_connection.py"},
+    "prometheus_client": {"runtime/metrics.py"},
+    "starlette": {"runtime/web_app.py"},
+    "uvicorn": {"runtime/web_server.py"},
+    "h11": {"runtime/web_server.py"},
 }
 # Modules of runtime/ that need such a library at their top: only they and functions import them.
 NEEDS_LIBRARY = frozenset(
     {"runtime.backend_onnxruntime", "runtime.backend_tensorrt", "runtime.cuda_memory"}
     | {"runtime.tensorrt_engine", "runtime.tensorrt_session", "runtime.upload_ring"}
+    | {"runtime.tracker_bytetrack", "runtime.supervision_adapter", "runtime.mqtt_connection"}
+    | {"runtime.metrics", "runtime.web_app", "runtime.web_server"}
 )
 DEPENDENCIES = frozenset(
     {"accelerate", "cv2", "faster_coco_eval", "matplotlib", "numpy", "onnx", "onnxruntime"}
     | {"onnxscript", "pycocotools", "pycuda", "pytest", "safetensors", "tensorboard", "tensorrt"}
     | {"torch", "tqdm"}
+    | {"paho", "prometheus_client", "scipy", "starlette", "supervision", "trackers", "uvicorn"}
 )
 
 Import = tuple[str, int, bool]  # module, line, whether at the top of the file

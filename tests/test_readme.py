@@ -141,7 +141,7 @@ def test_a_line_is_split_into_calls() -> None:
         ("python -m export.onnx_graph", "export.onnx_graph is no command"),
         ("python runtime/streams.py --camera 0", "runtime.streams is no command"),
         ("python runtime/stream.py --camera 0 --fast", "no option --fast"),
-        ("python runtime/stream.py --save out.mp4", "does not take --save out.mp4"),
+        ("python runtime/stream.py --score 2", "does not take --score 2"),
         (".venv/bin/python runtime/stream.py --camera 0 --backend gpu", "invalid choice: 'gpu'"),
         ("python3 -m calibration.calibrate --onnx a.onnx --images b", "does not take"),
         ("python -m export.compare --onnx a.onnx --tolerance small", "does not take"),

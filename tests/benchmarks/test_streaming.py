@@ -27,7 +27,13 @@ def test_a_stream_is_set_against_the_slowest_of_its_own_stages():
     assert findings.facts["frames_per_second"] == {f"a {DRAWN}": 45.45, f"a {SAVED}": 41.67}
     rate, overhead = findings.goals
     assert (rate.value, rate.limit, rate.is_met) == (45.45, 40.0, True)
-    assert overhead.value == pytest.approx(1.1) and overhead.limit == 1.1
+    assert overhead.value == pytest.approx(1.1) and not overhead.is_met
+
+
+def test_a_synthetic_network_has_no_goal_for_its_rate():
+    findings = compare(samples_of("synthetic 20 ms"), ["synthetic 20 ms"], {})
+    assert [goal.name for goal in findings.goals] == [f"synthetic 20 ms {DRAWN} / network alone"]
+    assert findings.goals[0].limit == 1.05
 
 
 def test_the_slowest_stage_goes_by_the_median():
@@ -36,20 +42,22 @@ def test_the_slowest_stage_goes_by_the_median():
     assert slowest_stage(samples, "a", ("network", "draw")) == "network"
 
 
-def test_two_artifacts_end_to_end(tmp_path: Path):
+def test_two_artifacts_and_a_synthetic_network_end_to_end(tmp_path: Path):
     artifacts = [write_tiny_artifact(tmp_path / f"tiny-{i}.onnx") for i in range(2)]
     video = write_video(tmp_path / "v.mp4", frames=6)
     out = tmp_path / "r.json"
     words = ["--artifact", *map(str, artifacts), "--video", str(video), "--max-frames", "4"]
+    words += ["--synthetic-ms", "1"]
     threads = cv2.getNumThreads()
     assert main([*words, "--rounds", "7", "--threads", "1", "--out", str(out)]) == 0
     assert cv2.getNumThreads() == threads
     body = json.loads(out.read_text())
     assert body["settings"]["frames"] == 4 and body["settings"]["video"] == "v.mp4"
-    expected = {name for i in range(2) for name in samples_of(f"tiny-{i}")}
+    labels = ("tiny-0", "tiny-1", "synthetic 1 ms")
+    expected = {name for label in labels for name in samples_of(label)}
     assert set(body["samples_ms"]) == expected
     assert all(len(figures["values"]) == 7 for figures in body["samples_ms"].values())
-    assert len(body["ratios"]) == len(body["goals"]) == 4
+    assert len(body["ratios"]) == 6 and len(body["goals"]) == 5
     assert not list(tmp_path.rglob("*.part*"))
 
 
@@ -63,6 +71,8 @@ def test_bad_input_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str
         (["--artifact", artifact, artifact, "--video", video], "expected different names"),
         (["--artifact", artifact, "--video", video, "--max-frames", "0"], "whole number from 1"),
         (["--artifact", artifact], "--video"),
+        (["--video", video], "got no network"),
+        (["--video", video, "--synthetic-ms", "0"], "--synthetic-ms"),
     )
     for words, message in cases:
         assert main([*words, "--out", str(tmp_path / "r.json")]) == 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 
 from runtime.errors import OutputError
@@ -14,20 +15,32 @@ class FakeSink:
     Args:
         delay_s: How long each picture takes.
         fail_at: Number of the picture that raises, or None.
+        error: What it raises.
     """
 
-    before_drawing = False
+    needs_picture = True
+    in_main_thread = False
 
-    def __init__(self, delay_s: float = 0.0, fail_at: int | None = None) -> None:
+    def __init__(
+        self,
+        delay_s: float = 0.0,
+        fail_at: int | None = None,
+        error: Exception | None = None,
+        name: str = "fake",
+    ) -> None:
+        self.name = name
         self.results: list[FrameResult] = []
+        self.threads: set[str] = set()
         self.ended = ""
         self._delay_s = delay_s
         self._fail_at = fail_at
+        self._error = error or OutputError("fake sink is full")
 
     def publish(self, result: FrameResult) -> None:
         time.sleep(self._delay_s)
         if len(self.results) == self._fail_at:
-            raise OutputError("fake sink is full")
+            raise self._error
+        self.threads.add(threading.current_thread().name)
         self.results.append(result)
 
     def close(self) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+import cv2
 import numpy as np
 
 from runtime.errors import SourceError
@@ -19,6 +20,7 @@ class FakeCapture:
         images: What successive reads deliver; None is a failed read.
         opened: Whether the device opens.
         frame_rate: What it states.
+        gives: What it states for a property, whatever it was asked for.
     """
 
     def __init__(
@@ -26,21 +28,37 @@ class FakeCapture:
         images: Sequence[np.ndarray | None] = (),
         opened: bool = True,
         frame_rate: float = 30.0,
+        gives: Mapping[int, float] | None = None,
     ) -> None:
         self._images = list(images)
         self._opened = opened
-        self._frame_rate = frame_rate
+        self._values = {cv2.CAP_PROP_FPS: frame_rate}
+        self._gives = dict(gives or {})
+        self._grabbed: np.ndarray | None = None
+        self.asked: list[tuple[int, float]] = []  # in order
         self.released = False
 
     def isOpened(self) -> bool:
         return self._opened
 
-    def get(self, _property: int) -> float:
-        return self._frame_rate
+    def get(self, wanted: int) -> float:
+        return self._gives.get(wanted, self._values.get(wanted, 0.0))
+
+    def set(self, wanted: int, value: float) -> bool:
+        self.asked.append((wanted, value))
+        self._values[wanted] = value
+        return self.get(wanted) == value
+
+    def grab(self) -> bool:
+        self._grabbed = self._images.pop(0) if self._images else None
+        return self._grabbed is not None
+
+    def retrieve(self) -> tuple[bool, np.ndarray | None]:
+        return self._grabbed is not None, self._grabbed
 
     def read(self) -> tuple[bool, np.ndarray | None]:
-        image = self._images.pop(0) if self._images else None
-        return image is not None, image
+        self.grab()
+        return self.retrieve()
 
     def release(self) -> None:
         self.released = True

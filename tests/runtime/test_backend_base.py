@@ -162,3 +162,24 @@ def test_wrong_outputs_of_a_prepared_picture_are_refused(artifact: Path) -> None
     backend.outputs = {**GOOD, "class_ids": np.full((1, 3), 2, np.int32)}
     with pytest.raises(BackendError, match="class id 2; expected 0 to 1"):
         backend.infer_prepared(backend.prepare(BLACK[0]))
+
+
+def test_a_batch_of_prepared_pictures_is_run_once_and_split(artifact: Path) -> None:
+    two = {name: np.concatenate([array, array]) for name, array in GOOD.items()}
+    two["scores"][1] = 0.25
+    backend = FixedBackend(GOOD)
+    backend.open(artifact)
+    backend.outputs = two
+    images = [np.zeros((48, 64, 3), np.uint8), np.zeros((10, 20, 3), np.uint8)]
+    outputs = backend.infer_batch([backend.prepare(image) for image in images])
+    assert [each["scores"].tolist() for each in outputs] == [[[0.5] * 3], [[0.25] * 3]]
+    assert [each["boxes"].shape for each in outputs] == [(1, 3, 4)] * 2
+    assert backend.events[-1] == "run (2, 64, 64, 3)"
+
+
+def test_a_batch_of_one_is_a_single_picture(artifact: Path) -> None:
+    backend = FixedBackend(GOOD)
+    backend.open(artifact)
+    (outputs,) = backend.infer_batch([backend.prepare(np.zeros((48, 64, 3), np.uint8))])
+    assert outputs["boxes"].shape == (1, 3, 4)
+    assert backend.largest_prepared_batch == backend.largest_batch

@@ -14,10 +14,12 @@ import pytest
 import plugins.library
 from runtime.backends import BACKENDS, open_backend
 from runtime.errors import BackendError
+from runtime.flow import CameraInput, FlowOptions
 from runtime.geometry import Letterbox
 from runtime.pipeline import Pipeline
 from runtime.postprocess import PostprocessOptions
 from runtime.preprocess import letterbox_image
+from runtime.sources import SourceSpec
 from runtime.trt_module import Gpu
 from tests.builders import TINY_BOXES_XYXY, TINY_CLASS_IDS, TINY_CONTRACT, TINY_SCORES
 from tests.fakes.cuda_driver import FakeDriver
@@ -87,6 +89,35 @@ def test_a_prepared_picture_is_letterboxed_by_the_gpu(
     assert "letterbox" in driver.calls
 
 
+@pytest.mark.parametrize("scaled_on", ["processor", "gpu"])
+def test_pictures_of_several_cameras_share_a_batch(
+    scaled_on: str, request: pytest.FixtureRequest, driver: FakeDriver
+) -> None:
+    if scaled_on == "gpu":
+        request.getfixturevalue("gpu_letterbox")
+    backend = request.getfixturevalue("backend")
+    bright = np.full((48, 64, 3), 200, np.uint8)
+    dark = np.full((96, 96, 3), 40, np.uint8)
+    alone = [backend.infer_prepared(backend.prepare(image)) for image in (bright, dark)]
+    together = backend.infer_batch([backend.prepare(bright), backend.prepare(dark)])
+    for one, same in zip(together, alone, strict=True):
+        assert {name: array.shape for name, array in one.items()} == {
+            name: array.shape for name, array in same.items()
+        }
+        assert brightness(one) == brightness(same)
+
+
+def test_a_smaller_batch_keeps_the_shape_and_its_graph(backend: Any, driver: FakeDriver) -> None:
+    frames = [backend.prepare(np.full((64, 64, 3), value, np.uint8)) for value in (200, 40)]
+    backend.infer_batch(frames)
+    session = backend._session
+    plan = session._plan
+    (alone,) = backend.infer_batch(frames[1:])
+    assert session._plan is plan, "a new shape would cost a new graph"
+    assert brightness(alone) == 40
+    assert alone["boxes"].shape[0] == 1
+
+
 def check_prepared(backend: Any, shape: tuple[int, ...]) -> None:
     image = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
     kept = image.copy()
@@ -139,8 +170,10 @@ def test_a_stream_of_changing_sizes_from_capture_to_sink(
 ) -> None:
     images = [grey(value, (60 + value % 7, 80, 3)) for value in range(100, 200)]
     sink = FakeSink()
-    options = PostprocessOptions(score_threshold=0.0)
-    summary = Pipeline(FakeSource(images, is_live), backend, [sink], options).run()
+    options = FlowOptions(PostprocessOptions(score_threshold=0.0))
+    source = FakeSource(images, is_live)
+    camera = CameraInput(SourceSpec("gate", is_live, lambda: source), source)
+    summary = Pipeline([camera], backend, [sink], options).run()
     assert summary.frames + summary.dropped == 100
     assert is_live or summary.dropped == 0
     for result in sink.results:
@@ -149,6 +182,15 @@ def test_a_stream_of_changing_sizes_from_capture_to_sink(
         wanted = (100 + result.frame.sequence) / 255 * seen * TINY_SCORES[0]
         assert float(result.detections.scores[0]) == pytest.approx(wanted, rel=1e-3)
     assert len(driver.pinned) <= 9  # eight pictures and the outputs
+
+
+def test_many_files_at_once_have_room_on_the_gpu(backend: Any, driver: FakeDriver) -> None:
+    images = [grey(9, (60, 80, 3))] * 30
+    specs = [SourceSpec(name, False, lambda: FakeSource(images)) for name in "abcdef"]
+    cameras = [CameraInput(spec, spec.open()) for spec in specs]
+    summary = Pipeline(cameras, backend, [FakeSink(delay_s=0.001)], FlowOptions()).run()
+    assert (summary.frames, summary.dropped) == (180, 0)
+    assert len(driver.pinned) > 9, "the test must need more than one camera does"
 
 
 def test_a_plugin_library_without_the_letterbox_is_one_error(

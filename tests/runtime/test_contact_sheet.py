@@ -9,14 +9,15 @@ import numpy as np
 import pytest
 
 from runtime.contact_sheet import COLUMNS, GAP_PX, TILE_WIDTH_PX, ContactSheetSink
-from runtime.detections import Detections
-from runtime.frames import Frame, FrameResult
+from runtime.errors import OutputError
 from tests.builders import picture
+from tests.fakes.disks import make_read_only, small_disk
+from tests.results import found, result
 
 
 def publish(sink: ContactSheetSink, images: list[np.ndarray]) -> None:
     for index, image in enumerate(images):
-        sink.publish(FrameResult(Frame(image, "x", index, 0), Detections.empty(), {}))
+        sink.publish(result(index, image))
 
 
 def tile_values(path: Path, count: int) -> list[float]:
@@ -74,3 +75,35 @@ def test_without_pictures_or_when_discarded_there_is_no_sheet(tmp_path: Path) ->
     sink.discard()
     sink.close()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_pictures_of_all_cameras_with_their_boxes_are_on_it(tmp_path: Path) -> None:
+    sink = ContactSheetSink(tmp_path / "sheet.png")
+    black = np.zeros((240, TILE_WIDTH_PX, 3), np.uint8)
+    sink.publish(result(0, black, camera="gate", detections=found((0, 0.9))))
+    sink.publish(result(0, black, camera="yard"))
+    sink.close()
+    sheet = cv2.imread(str(tmp_path / "sheet.png"))
+    assert sheet[:240, :TILE_WIDTH_PX].max() > 100
+    assert sheet[:240, TILE_WIDTH_PX + GAP_PX : -GAP_PX].max() == 0
+
+
+@pytest.mark.parametrize("fault", ["full", "read-only"])
+def test_a_disk_that_takes_nothing_is_one_error(tmp_path: Path, fault: str) -> None:
+    with small_disk(tmp_path / "disk") as disk:
+        sink = ContactSheetSink(disk / "sheet.png")
+        noise = np.random.default_rng(0).integers(0, 255, (240, 320, 3), np.uint8)
+        publish(sink, [noise])
+        if fault == "read-only":
+            make_read_only(disk)
+        with pytest.raises(OutputError, match=r"--contact-sheet cannot write .*sheet\.png \("):
+            sink.close()
+        assert list(disk.iterdir()) == []
+
+
+def test_a_name_below_a_file_is_one_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    sink = ContactSheetSink(tmp_path / "file" / "sheet.png")
+    publish(sink, [picture()])
+    with pytest.raises(OutputError, match="--contact-sheet cannot write"):
+        sink.close()

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from runtime.camera_files import ImageFilesSource
-from runtime.camera_opencv import CameraSource, VideoSource
+from runtime.camera_v4l2 import CameraSource
+from runtime.camera_video import VideoSource
 from runtime.sources import Source, stall_message
 from tests.builders import picture, write_images, write_video
 from tests.fakes.sources import FakeCapture, FakeSource
@@ -16,7 +17,7 @@ from tests.fakes.sources import FakeCapture, FakeSource
 @pytest.fixture(params=["camera", "video", "images", "fake"])
 def source(request: pytest.FixtureRequest, tmp_path: Path) -> Source:
     if request.param == "camera":
-        return CameraSource("0", lambda _device: FakeCapture([picture()]))
+        return CameraSource("0", open_capture=lambda _device: FakeCapture([picture()]))
     if request.param == "video":
         return VideoSource(write_video(tmp_path / "clip.mp4"))
     if request.param == "images":

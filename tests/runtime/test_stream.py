@@ -16,9 +16,10 @@ import cv2
 import numpy as np
 import pytest
 
-from runtime import stream
+from runtime import file_sinks, stream, streaming
 from runtime.contract import contract_path
-from runtime.errors import OutputError
+from runtime.errors import OutputError, SourceError
+from runtime.sources import Source, SourceSpec
 from tests.builders import TINY_BOXES_XYXY, picture, write_images, write_tiny_artifact, write_video
 from tests.fakes.sinks import FakeSink
 from tests.fakes.sources import FakeSource
@@ -274,17 +275,29 @@ def test_showing_without_a_window_is_one_line_and_leaves_nothing(
     assert list(out.iterdir()) == []
 
 
-@pytest.mark.parametrize("ending", ["fail", "hang"])
-def test_a_camera_that_dies_keeps_what_was_recorded(
-    tmp_path: Path, artifact: Path, monkeypatch: pytest.MonkeyPatch, capsys, ending: str
+def stream_from(monkeypatch: pytest.MonkeyPatch, source: FakeSource) -> None:
+    """Let the command read a fake in place of what it was told to."""
+
+    def specs(_options: object) -> list[SourceSpec]:
+        return [SourceSpec(source.name, source.is_live, opened.__next__)]
+
+    def open_once() -> Iterator[Source]:
+        yield source
+        while True:
+            raise SourceError("fake camera is gone; expected it back")
+
+    opened = open_once()
+    monkeypatch.setattr(streaming, "open_sources", specs)
+
+
+def test_a_camera_that_stays_away_keeps_what_was_recorded(
+    tmp_path: Path, artifact: Path, monkeypatch: pytest.MonkeyPatch, capsys
 ) -> None:
-    source = FakeSource([picture()] * 5, True, 0.02, ending, stall_timeout_s=0.3)
-    monkeypatch.setattr(stream, "open_source", lambda _options: source)
+    stream_from(monkeypatch, FakeSource([picture()] * 5, True, 0.02, "fail"))
     save, lines = tmp_path / "o.mp4", tmp_path / "o.jsonl"
     arguments = ["--camera", 0, "--artifact", artifact, "--save", save, "--jsonl", lines]
-    assert run(*arguments) == 2
-    source.let_go.set()
-    assert "fake camera" in one_error_line(capsys.readouterr().err)
+    assert run(*arguments, "--give-up-after", 0) == 2
+    assert "fake camera was unplugged" in one_error_line(capsys.readouterr().err)
     assert count_frames(save) >= 1
     assert len(lines.read_text().splitlines()) >= 1
 
@@ -292,10 +305,9 @@ def test_a_camera_that_dies_keeps_what_was_recorded(
 def test_a_camera_that_dies_at_once_leaves_nothing(
     tmp_path: Path, artifact: Path, monkeypatch: pytest.MonkeyPatch, capsys
 ) -> None:
-    source = FakeSource([], is_live=True, ending="fail")
-    monkeypatch.setattr(stream, "open_source", lambda _options: source)
+    stream_from(monkeypatch, FakeSource([], is_live=True, ending="fail"))
     out = tmp_path / "out"
-    arguments = ["--camera", 0, "--artifact", artifact, "--jsonl", out / "o.jsonl"]
+    arguments = ["--camera", 0, "--artifact", artifact, "--save", out / "o.mp4"]
     assert run(*arguments) == 2
     one_error_line(capsys.readouterr().err)
     assert list(out.iterdir()) == []
@@ -305,7 +317,7 @@ def test_a_sink_that_fails_discards_the_others(
     tmp_path: Path, artifact: Path, video: Path, monkeypatch: pytest.MonkeyPatch, capsys
 ) -> None:
     failing = FakeSink(fail_at=3)
-    monkeypatch.setattr(stream, "ContactSheetSink", lambda _path: failing)
+    monkeypatch.setattr(file_sinks, "ContactSheetSink", lambda _path: failing)
     out = tmp_path / "out"
     arguments = ["--video", video, "--artifact", artifact, "--save", out / "o.mp4"]
     arguments += ["--jsonl", out / "o.jsonl", "--contact-sheet", out / "o.png"]
@@ -315,6 +327,21 @@ def test_a_sink_that_fails_discards_the_others(
     assert list(out.iterdir()) == []
 
 
+def test_a_sink_of_a_camera_that_fails_is_told_twice_and_the_exit_status_says_so(
+    tmp_path: Path, artifact: Path, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    monkeypatch.setattr(file_sinks, "ContactSheetSink", lambda _path: FakeSink(fail_at=1))
+    lines = tmp_path / "o.jsonl"
+    arguments = ["--camera", "test://64x48@200?frames=30", "--artifact", artifact]
+    sheet = ["--contact-sheet", tmp_path / "o.png"]
+    assert run(*arguments, *sheet, "--jsonl", lines, "--drop", "latest") == 2
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == 2
+    assert said[0].startswith("notice: --fake failed and is given up, the stream goes on")
+    assert said[1] == "error: --fake was given up: fake sink is full"
+    assert len(lines.read_text().splitlines()) > 1
+
+
 def test_a_sink_that_fails_at_the_end_discards_the_others(
     tmp_path: Path, artifact: Path, video: Path, monkeypatch: pytest.MonkeyPatch, capsys
 ) -> None:
@@ -322,7 +349,7 @@ def test_a_sink_that_fails_at_the_end_discards_the_others(
         def close(self) -> None:
             raise OutputError("disk is full")
 
-    monkeypatch.setattr(stream, "VideoSink", lambda *_, **__: FullAtTheEnd())
+    monkeypatch.setattr(file_sinks, "VideoSink", lambda *_, **__: FullAtTheEnd())
     out = tmp_path / "out"
     arguments = ["--video", video, "--artifact", artifact, "--save", out / "o.mp4"]
     assert run(*arguments, "--jsonl", out / "o.jsonl") == 2
@@ -335,12 +362,42 @@ def test_the_window_key_ends_the_stream(
 ) -> None:
     class Window(FakeSink):
         quit_requested = True
+        in_main_thread = True
 
-    monkeypatch.setattr(stream, "WindowSink", Window)
+        def __init__(self, _names: object) -> None:
+            super().__init__(name="show")
+
+    for module in (streaming, file_sinks):
+        monkeypatch.setattr(module, "WindowSink", Window)
     source = FakeSource([picture()] * 1000)
-    monkeypatch.setattr(stream, "open_source", lambda _options: source)
+    stream_from(monkeypatch, source)
     assert run("--video", video, "--artifact", artifact, "--show") == 0
     assert source.reads < 1000
+
+
+def test_several_sources_are_streamed_together(tmp_path: Path, artifact: Path, capsys) -> None:
+    videos = [write_video(tmp_path / f"{name}.mp4", frames=10) for name in "ab"]
+    arguments = [word for video in videos for word in ("--video", video)]
+    lines, save = tmp_path / "o.jsonl", tmp_path / "out" / "o.mp4"
+    assert run(*arguments, "--artifact", artifact, "--jsonl", lines, "--save", save) == 0
+    records = [json.loads(line) for line in lines.read_text().splitlines()]
+    for name in ("a.mp4", "b.mp4"):
+        assert [r["frame"] for r in records if r["camera"] == name] == list(range(10))
+    assert [count_frames(path) for path in sorted(save.parent.iterdir())] == [10, 10]
+    assert "camera" in capsys.readouterr().out
+
+
+def test_settings_are_printed_and_nothing_is_opened(tmp_path: Path, capsys) -> None:
+    words = ["--camera", "97", "--camera", "rtsp://u:geheim@h/x", "--score", "0.5"]
+    assert run(*words, "--print-config") == 0
+    printed = capsys.readouterr().out
+    assert "score = 0.5" in printed
+    assert "geheim" not in printed
+
+
+def test_the_cameras_are_listed_without_a_source(capsys) -> None:
+    assert run("--list-cameras") == 0
+    assert capsys.readouterr().out.strip()
 
 
 BLOCKED = """

@@ -85,8 +85,8 @@ def test_a_larger_picture_gets_a_larger_buffer(driver: FakeDriver, ring: Any) ->
 
 
 def test_too_many_held_pictures_are_one_error(driver: FakeDriver, ring: Any) -> None:
-    held = [ring.upload(SHAPE, filled(1)) for _ in range(8)]
-    with pytest.raises(BackendError, match="8 prepared pictures are held; expected fewer than 8"):
+    held = [ring.upload(SHAPE, filled(1)) for _ in range(256)]
+    with pytest.raises(BackendError, match="256 prepared pictures are held; expected fewer than"):
         ring.upload(SHAPE, filled(2))
     held.pop()
     ring.upload(SHAPE, filled(2))

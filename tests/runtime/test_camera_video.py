@@ -1,22 +1,17 @@
-"""Cameras, behind a fake capture, and real video files."""
+"""Real video files, whole and broken."""
 
 from __future__ import annotations
 
-import threading
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
-from runtime.camera_opencv import CameraSource, VideoSource
+from runtime.camera_video import VideoSource
 from runtime.errors import SourceError
 from tests.builders import picture, write_video
 from tests.fakes.sources import FakeCapture
-
-
-def camera(capture: FakeCapture, stall_timeout_s: float = 0.05) -> CameraSource:
-    return CameraSource("0", lambda _device: capture, stall_timeout_s)
 
 
 def count_all(source: VideoSource) -> int:
@@ -24,88 +19,6 @@ def count_all(source: VideoSource) -> int:
     while source.read() is not None:
         count += 1
     return count
-
-
-def test_frames_are_numbered_and_timed() -> None:
-    source = camera(FakeCapture([picture(), picture()]))
-    first, second = source.read(), source.read()
-    assert (first.sequence, second.sequence) == (0, 1)
-    assert first.source == "camera 0"
-    assert 0 < first.captured_ns <= second.captured_ns
-    assert source.is_live
-    assert source.stall_timeout_s == 0.05
-
-
-def test_single_failed_reads_are_forgiven() -> None:
-    empty = np.zeros((0, 0, 3), np.uint8)
-    source = camera(FakeCapture([None, empty, None, picture()]), stall_timeout_s=5)
-    assert source.read().sequence == 0
-
-
-def test_a_camera_that_stops_delivering_is_an_error() -> None:
-    source = camera(FakeCapture([picture()]))
-    source.read()
-    with pytest.raises(SourceError, match=r"camera 0 delivered no picture for 0\.05 s after 1 pic"):
-        source.read()
-
-
-def test_a_grey_camera_delivers_bgr() -> None:
-    source = camera(FakeCapture([picture()[:, :, 0]]))
-    assert source.read().image.shape == (48, 64, 3)
-
-
-def test_a_camera_may_change_its_size() -> None:
-    source = camera(FakeCapture([picture(48, 64), picture(96, 128)]))
-    assert [source.read().image.shape[0] for _ in range(2)] == [48, 96]
-
-
-def test_a_camera_that_does_not_open_is_an_error() -> None:
-    with pytest.raises(SourceError, match="camera 0 does not open; expected"):
-        camera(FakeCapture(opened=False))
-
-
-@pytest.mark.parametrize("device", ["97", "/dev/video97"])
-def test_a_camera_that_does_not_exist_is_named(
-    device: str, capfd: pytest.CaptureFixture[str]
-) -> None:
-    with pytest.raises(SourceError, match=rf"camera {device} does not exist \(/dev/video97\)"):
-        CameraSource(device)
-    assert capfd.readouterr().err == ""
-
-
-@pytest.mark.parametrize(
-    ("stated", "used"), [(25, 25), (0, 30), (float("nan"), 30), (90_000, 30), (-1, 30)]
-)
-def test_a_senseless_frame_rate_is_replaced(stated: float, used: float) -> None:
-    assert camera(FakeCapture(frame_rate=stated)).frame_rate == used
-
-
-def test_closing_releases_the_device() -> None:
-    capture = FakeCapture()
-    camera(capture).close()
-    assert capture.released
-
-
-def test_closing_while_a_read_hangs_leaves_the_device_alone() -> None:
-    reading, let_go = threading.Event(), threading.Event()
-
-    class HangingCapture(FakeCapture):
-        def read(self) -> tuple[bool, np.ndarray | None]:
-            reading.set()
-            let_go.wait(10)
-            return True, picture()
-
-    capture = HangingCapture()
-    source = camera(capture)
-    thread = threading.Thread(target=source.read)
-    thread.start()
-    assert reading.wait(10)
-    source.close()
-    assert not capture.released
-    let_go.set()
-    thread.join(10)
-    source.close()
-    assert capture.released
 
 
 def test_a_video_is_read_completely(tmp_path: Path) -> None:
@@ -187,3 +100,10 @@ def test_a_length_that_is_off_by_little_is_forgiven(tmp_path: Path) -> None:
     for _ in range(5):
         source.read()
     assert source.read() is None
+
+
+def test_a_video_may_be_given_another_name(tmp_path: Path) -> None:
+    source = VideoSource(write_video(tmp_path / "clip.mp4"), "clip.mp4 (2)")
+    frame = source.read()
+    assert frame is not None
+    assert (source.name, frame.source) == ("clip.mp4 (2)", "clip.mp4 (2)")

@@ -1,0 +1,318 @@
+"""A stream for programs: open it with the options of ``stream.py``, and take its results.
+
+from runtime.streaming import open_stream
+
+for result in open_stream(camera="rtsp://gate.local/main", score=0.4):
+    print(result.camera, result.frame.sequence, len(result.detections))
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from types import TracebackType
+
+from runtime.backend_base import Backend
+from runtime.camera_analysis import CameraRate
+from runtime.errors import OutputError, SourceError
+from runtime.file_sinks import CameraFacts, open_file_sinks
+from runtime.flow import CameraInput, FlowOptions
+from runtime.frames import FrameResult
+from runtime.metrics_server import open_metrics_server
+from runtime.open_model import open_model
+from runtime.open_sources import open_sources
+from runtime.options import StreamOptions, parse_options
+from runtime.pipeline import Pipeline
+from runtime.postprocess import PostprocessOptions
+from runtime.saccade import with_published_sigma
+from runtime.sink_mqtt import open_mqtt_sink
+from runtime.sink_window import WindowSink
+from runtime.sink_worker import problem_text
+from runtime.sinks import Sink
+from runtime.source_reader import ReaderOptions, Report
+from runtime.sources import DEFAULT_FRAME_RATE, Source, SourceSpec
+from runtime.stream_status import StreamControl, StreamStatus, StreamSummary
+from runtime.tracking import open_tracking
+from runtime.web_view import open_web_server, web_sink
+from runtime.zones import Line, Zone
+
+
+class Stream:
+    """A stream whose cameras, artifact and sinks are open. Runs once: iterate over it, or ``run``.
+
+    Use it in a ``with`` statement, or run it to its end: both release everything. A sink's file
+    stays behind where the stream ended well, and where a camera failed after results came, since
+    those cannot be had again; after any other error it does not.
+
+    Args:
+        options: What to stream.
+        report: Takes a line for the user, in any thread: every camera or sink that fails or comes
+            back.
+        announce: Takes a line that says what is run; goes to ``report`` if left out.
+
+    Raises:
+        CornerRTError: If anything that was asked for cannot be opened.
+    """
+
+    def __init__(
+        self, options: StreamOptions, report: Report, announce: Report | None = None
+    ) -> None:
+        self._report = report
+        with contextlib.ExitStack() as opened:
+            self.specs = open_sources(options.sources)
+            self._is_live = any(spec.is_live for spec in self.specs)
+            sources = _open_all(self.specs, options.sources.wait_for_cameras, report)
+            for source in sources:
+                if source is not None:
+                    opened.callback(source.close)
+            self.backend = open_model(options.model, announce or report)
+            opened.callback(self.backend.close)
+            self._sinks = self._open_sinks(options, sources, opened)
+            cameras = self._cameras(options, sources)
+            flow = _flow_options(options, self.backend)
+            self._pipeline = Pipeline(cameras, self.backend, self._sinks, flow, report)
+            self._open_services(options, opened)
+            self._opened = opened.pop_all()
+
+    def __enter__(self) -> Stream:
+        """Return the stream."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Release everything."""
+        self.close()
+
+    def __iter__(self) -> Iterator[FrameResult]:
+        """Stream, and yield every result in the calling thread.
+
+        Who is slow loses results of cameras, and delays those of files. Leaving the loop early ends
+        the stream.
+
+        Raises:
+            CornerRTError: The first fatal error.
+        """
+        with self, contextlib.closing(self._pipeline.results(self._tick)) as results:
+            with self._finishing():
+                yield from results
+
+    def run(self, on_tick: Callable[[], None] | None = None) -> StreamSummary:
+        """Stream until all sources end, as many pictures are done as were asked for, or ``stop``.
+
+        Args:
+            on_tick: Called some times per second in the calling thread.
+
+        Raises:
+            CornerRTError: The first fatal error.
+        """
+
+        def tick() -> None:
+            self._tick()
+            if on_tick is not None:
+                on_tick()
+
+        with self, self._finishing():
+            return self._pipeline.run(tick)
+
+    def stop(self) -> None:
+        """End in good order; from a signal handler or any thread."""
+        self._pipeline.request_stop()
+
+    def status(self) -> StreamStatus:
+        """Return a snapshot of now; from any thread."""
+        return self._pipeline.status()
+
+    def set_score(self, score: float) -> None:
+        """Keep boxes from this score on, beginning with the next picture; from any thread.
+
+        Raises:
+            UsageError: If it is not in [0, 1].
+        """
+        self._pipeline.set_score(score)
+
+    def close(self) -> None:
+        """Release everything; what was not finished is discarded. May be called again."""
+        self._opened.close()
+
+    @contextlib.contextmanager
+    def _finishing(self) -> Iterator[None]:
+        """Finish the sinks after a good end, and after a camera's failure that followed results."""
+        try:
+            yield
+        except SourceError:
+            if self._is_live and any(camera.results for camera in self.status().cameras):
+                try:
+                    self._close_sinks()
+                except (OSError, OutputError) as error:  # the camera's error is the one to tell
+                    self._report(problem_text(error))
+            raise
+        except GeneratorExit:  # whoever iterates had enough: a good end
+            self._close_sinks()
+            raise
+        self._close_sinks()
+
+    def _close_sinks(self) -> None:
+        """Finish the sinks; where a camera is among the sources, also if one of them fails.
+
+        Raises:
+            OSError: If a sink cannot be finished.
+            OutputError: The same.
+        """
+        hanging = self._pipeline.hanging_sinks
+        sinks = [sink for sink in self._sinks if sink not in hanging]
+        if not self._is_live:
+            for sink in sinks:  # of a file everything is wanted, or nothing
+                sink.close()
+            return
+        with contextlib.ExitStack() as stack:
+            for sink in reversed(sinks):
+                stack.callback(sink.close)
+
+    def _tick(self) -> None:
+        if any(isinstance(sink, WindowSink) and sink.quit_requested for sink in self._sinks):
+            self.stop()
+
+    def _open_sinks(
+        self,
+        options: StreamOptions,
+        sources: Sequence[Source | None],
+        opened: contextlib.ExitStack,
+    ) -> list[Sink]:
+        rates = zip(self.specs, sources, strict=True)
+        facts = [CameraFacts(spec.name, spec.is_live, _rate_of(own)) for spec, own in rates]
+        sinks = open_file_sinks(options.files, facts, self.backend.contract.class_names, opened)
+        self._web_sink = web_sink(options.web)
+        for sink in (open_mqtt_sink(options.mqtt, self._report), self._web_sink):
+            if sink is not None:
+                opened.callback(sink.discard)
+                sinks.append(sink)
+        return sinks
+
+    def _cameras(
+        self, options: StreamOptions, sources: Sequence[Source | None]
+    ) -> list[CameraInput]:
+        names = [spec.name for spec in self.specs]
+        tracking = open_tracking(options.tracking, self.backend.contract.class_names, names)
+        cameras = []
+        for spec, source in zip(self.specs, sources, strict=True):
+            rate = CameraRate(spec.is_live, _rate_of(source)())
+            analysis = None if tracking is None else tracking.for_camera(spec.name, rate)
+            draw = None if analysis is None else analysis.draw_places
+            cameras.append(CameraInput(spec, source, analysis, draw))
+        return cameras
+
+    def _open_services(self, options: StreamOptions, opened: contextlib.ExitStack) -> None:
+        """Start what answers others while the stream runs."""
+        control: StreamControl = self
+        places: list[Zone | Line] = [*options.tracking.zone, *options.tracking.line]
+        metrics = open_metrics_server(options.metrics, control, self._report)
+        if metrics is not None:
+            opened.callback(metrics.close)
+        view = open_web_server(options.web, self._web_sink, control, places)
+        if view is not None:
+            opened.callback(view.close)
+
+
+def open_stream(
+    options: StreamOptions | Sequence[str] | None = None, /, **values: object
+) -> Stream:
+    """Open a stream.
+
+    Args:
+        options: As parsed, or as words of ``stream.py``'s command line.
+        values: Options by name, with underscores: ``camera=["0", "rtsp://..."]``, ``score=0.4``,
+            ``track=True``. Added to ``options`` where those are words.
+
+    Raises:
+        CornerRTError: If options make no sense, or anything cannot be opened.
+    """
+    if not isinstance(options, StreamOptions):
+        words = [*(options or ()), *_words_from(values)]
+        options = parse_options(words)
+    elif values:
+        raise TypeError(f"got parsed options and {sorted(values)}; expected one or the other")
+    return Stream(options, print_notice)
+
+
+def print_notice(line: str) -> None:
+    """Print a line for the user on stderr."""
+    print(f"notice: {line}", file=sys.stderr)
+
+
+def _words_from(values: dict[str, object]) -> list[str]:
+    """Return what would say the same on the command line."""
+    words: list[str] = []
+    for name, value in values.items():
+        option = "--" + name.replace("_", "-")
+        if isinstance(value, bool):
+            words += [option] if value else []
+        elif value is not None:
+            each = value if isinstance(value, list | tuple) else [value]
+            words += [f"{option}={one}" for one in each]
+    return words
+
+
+def _open_all(
+    specs: Sequence[SourceSpec], wait_for_cameras: bool, report: Report
+) -> list[Source | None]:
+    """Open all sources side by side; None for a camera that is to be waited for.
+
+    Raises:
+        SourceError: Of the first that cannot be opened.
+    """
+    opened: list[Source | None] = [None] * len(specs)
+    errors: list[BaseException | None] = [None] * len(specs)
+
+    def attempt(index: int) -> None:
+        try:
+            opened[index] = specs[index].open()
+        except BaseException as error:
+            errors[index] = error
+
+    # Daemons: Ctrl-C must not wait for a camera that takes its time to answer.
+    threads = [
+        threading.Thread(target=attempt, args=(index,), name=f"open {spec.name}", daemon=True)
+        for index, spec in enumerate(specs)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for spec, error in zip(specs, errors, strict=True):
+        if error is None:
+            continue
+        if not (isinstance(error, SourceError) and wait_for_cameras and spec.is_live):
+            for source in opened:
+                if source is not None:
+                    source.close()
+            raise error
+        report(f"{error}; going on without it until it answers")
+    return opened
+
+
+def _rate_of(source: Source | None) -> Callable[[], float]:
+    """Return what tells a source's frame rate, a usual one where it is not open yet."""
+    return lambda: DEFAULT_FRAME_RATE if source is None else source.frame_rate
+
+
+def _flow_options(options: StreamOptions, backend: Backend) -> FlowOptions:
+    postprocess = PostprocessOptions(options.model.score)
+    if backend.contract.has_attention:
+        postprocess = with_published_sigma(postprocess)
+    reader = ReaderOptions(
+        wait_for_first=options.sources.wait_for_cameras,
+        give_up_after_s=options.sources.give_up_after,
+    )
+    return FlowOptions(
+        postprocess=postprocess,
+        dropping=options.model.drop,
+        batching=options.model.batching,
+        reader=reader,
+        max_frames=options.model.max_frames,
+    )
