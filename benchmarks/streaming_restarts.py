@@ -11,16 +11,12 @@ from __future__ import annotations
 import argparse
 import contextlib
 import itertools
-import json
-import shlex
-import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 if __package__ in (None, ""):  # run as a file: look up packages from the repository root
@@ -28,10 +24,11 @@ if __package__ in (None, ""):  # run as a file: look up packages from the reposi
 
 from benchmarks.common import Goal, Sense
 from benchmarks.report import RESULTS, Findings, run_benchmark
+from benchmarks.rtsp_server import SERVED, SERVER, RtspServerProcess
 from benchmarks.streaming_probes import ProbeSink
 from benchmarks.streaming_setup import open_synthetic
 from runtime.command_line import CommandParser, positive
-from runtime.errors import SourceError, UsageError
+from runtime.errors import SourceError
 from runtime.flow import CameraInput, FlowOptions
 from runtime.frames import FrameResult
 from runtime.open_sources import open_sources
@@ -42,80 +39,9 @@ from runtime.source_state import BackoffOptions
 from runtime.sources import Source, SourceSpec
 
 NAME = "streaming_restarts"
-REPOSITORY = Path(__file__).resolve().parents[1]
-SERVER = f"/usr/bin/python3 {REPOSITORY / 'tests' / 'fakes' / 'rtsp_server_process.py'}"
-SERVED = {
-    "size": [640, 480],
-    "rate": 30,
-    "key_distance": 30,
-    "codec": "h264",
-    "kbit": 1000,
-    "pattern": "ball",
-    "user": "",
-    "password": "",
-    "digest": True,
-    "audio": False,
-}
 DOWN_S = (0.0, 1.0, 3.0)  # in turn: back at once, and after some attempts in vain
 BEYOND_GOAL_S = 2.0  # from the server's answer to a result, beyond the back-off that was due
 GIVE_UP_S = 90.0  # for one recovery: three times the longest back-off
-
-
-class RtspServerProcess:
-    """A server in a process of its own, always on one port.
-
-    Args:
-        command: What to start; takes its settings as JSON and prints its port.
-
-    Attributes:
-        port: Where it listens.
-    """
-
-    def __init__(self, command: str) -> None:
-        self.port = 0
-        self._command = command
-        self._process: subprocess.Popen[str] | None = None
-
-    def start(self) -> None:
-        """Start it and wait until it listens.
-
-        Raises:
-            UsageError: If it does not.
-        """
-        words = [*shlex.split(self._command), json.dumps({**SERVED, "port": self.port})]
-        self._process = subprocess.Popen(
-            words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline()
-        if not line.strip().isdecimal():
-            self.kill()
-            raise UsageError(
-                f"--rtsp-server got {self._command!r}, which printed {line.strip()!r}; expected "
-                "its port; its reason is above"
-            )
-        self.port = int(line)
-
-    def kill(self) -> None:
-        """End it at once, as a power cut would."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.communicate()
-            self._process = None
-
-    def __enter__(self) -> RtspServerProcess:
-        """Start."""
-        self.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """End."""
-        self.kill()
 
 
 class ResultClock(ProbeSink):

@@ -167,8 +167,8 @@ class CameraSource:
             present = ", ".join(sorted(glob.glob("/dev/video*")))
             expected = f"one of: {present}" if present else "a camera, and this machine has none"
             raise SourceError(
-                f"{self.name} does not exist ({self._path}); expected {expected}; see what there is "
-                "with --list-cameras, or use --video or --images"
+                f"{self.name} does not exist ({self._path}); expected {expected}; see what there "
+                "is with --list-cameras, or use --video or --images"
             )
         os.environ.setdefault(WAIT_VARIABLE, WAIT_S)  # read when the first camera is read
         interface = cv2.CAP_V4L2 if on_linux else cv2.CAP_ANY

@@ -15,9 +15,11 @@ from pathlib import Path
 if __package__ in (None, ""):  # run as a file: look up packages from the repository root
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
+from runtime.command_line import CommandParser
 from runtime.doctor_inference import check_artifacts, check_backends, check_plugins
 from runtime.doctor_media import check_cameras, check_gstreamer, check_libraries, check_opencv
 from runtime.doctor_system import check_jetson, check_power, check_python, check_systemd
+from runtime.errors import run_command
 from runtime.findings import Ability, Finding, note
 from runtime.machine import Machine
 
@@ -103,5 +105,16 @@ def _name_of(check: Check) -> str:
     return getattr(check, "__name__", "check").replace("_", " ")
 
 
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; returns its exit status."""
+    parser = CommandParser(prog="python -m runtime.doctor", description=__doc__)
+
+    def run() -> int:
+        parser.parse_args(arguments)
+        return run_doctor()
+
+    return run_command(run)
+
+
 if __name__ == "__main__":
-    sys.exit(run_doctor())
+    sys.exit(main())

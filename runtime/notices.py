@@ -1,7 +1,8 @@
-"""Lines for the user that are no errors, each said once."""
+"""Lines for the user that are no errors."""
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import sys
 
@@ -9,4 +10,10 @@ import sys
 @functools.cache  # forgets nothing: there are few, and none may come again
 def notice_once(text: str) -> None:
     """Print a notice on stderr; the same text again, as after a reconnect, prints nothing."""
-    print(f"notice: {text}", file=sys.stderr)
+    print_notice(text)
+
+
+def print_notice(text: str) -> None:
+    """Print a notice on stderr, if somebody reads it: a log that is gone is no reason to stop."""
+    with contextlib.suppress(OSError):
+        print(f"notice: {text}", file=sys.stderr)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -12,7 +13,7 @@ from runtime.camera_files import ImageFilesSource, list_images
 from runtime.camera_test_pattern import PatternSource, parse_test_address
 from runtime.camera_v4l2 import CameraSource, CaptureOptions
 from runtime.camera_video import VideoSource, check_video
-from runtime.errors import UsageError
+from runtime.errors import SourceError, UsageError
 from runtime.options_sources import SourceOptions
 from runtime.sources import Source, SourceSpec
 
@@ -38,6 +39,49 @@ def open_sources(options: SourceOptions) -> list[SourceSpec]:
     specs += [_video_spec(path, next(names)) for path in options.video]
     specs += [_images_spec(pattern, next(names)) for pattern in options.images]
     return specs
+
+
+def open_all(
+    specs: Sequence[SourceSpec], wait_for_cameras: bool, report: Callable[[str], None]
+) -> list[Source | None]:
+    """Open all sources side by side; None for a camera that is to be waited for.
+
+    Args:
+        specs: What to open.
+        wait_for_cameras: Whether a camera that does not answer is no error.
+        report: Takes a line for the user about each of those.
+
+    Raises:
+        SourceError: Of the first that cannot be opened.
+    """
+    opened: list[Source | None] = [None] * len(specs)
+    errors: list[BaseException | None] = [None] * len(specs)
+
+    def attempt(index: int) -> None:
+        try:
+            opened[index] = specs[index].open()
+        except BaseException as error:
+            errors[index] = error
+
+    # Daemons: Ctrl-C must not wait for a camera that takes its time to answer.
+    threads = [
+        threading.Thread(target=attempt, args=(index,), name=f"open {spec.name}", daemon=True)
+        for index, spec in enumerate(specs)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for spec, error in zip(specs, errors, strict=True):
+        if error is None:
+            continue
+        if not (isinstance(error, SourceError) and wait_for_cameras and spec.is_live):
+            for source in opened:
+                if source is not None:
+                    source.close()
+            raise error
+        report(f"{error}; going on without it until it answers")
+    return opened
 
 
 def _camera_spec(camera: CameraAddress, options: SourceOptions) -> SourceSpec:

@@ -215,6 +215,8 @@ class Pipeline:
             yield result
 
     def _start(self, wants_results: bool) -> list[threading.Thread]:
+        if self._started:
+            raise RuntimeError("this stream has run already; expected a new one: open it again")
         self._started = time.monotonic()
         work: dict[str, Callable[[], None]] = {
             f"capture {camera.spec.name}": lambda index=index: self._capture(index)  # type: ignore[misc]
@@ -242,18 +244,21 @@ class Pipeline:
         self._own.cancel()
         for reader in self._readers:
             reader.stop()
-        for thread in threads:
-            is_capture = thread.name.startswith("capture")
-            self._join(thread, JOIN_TIMEOUT_S if is_capture else longest_s)
+        captures, middle = threads[: len(self._cameras)], threads[len(self._cameras) :]
+        for thread in middle:
+            self._join(thread, longest_s)
         self._sinks_apart.end(lambda: self._stop_requested)
-        self._ended = time.monotonic()
+        self._ended = time.monotonic()  # of what is counted; a camera's driver may hang
+        for thread in captures:
+            thread.join(max(0.0, self._ended + JOIN_TIMEOUT_S - time.monotonic()))
 
     def _join(self, thread: threading.Thread, longest_s: float) -> None:
         """Wait for a thread, which may wait for a sink that hangs."""
         deadline = time.monotonic() + longest_s
+        thread.join(TICK_S)
         while thread.is_alive() and time.monotonic() < deadline:
-            thread.join(min(TICK_S, longest_s))
             self._sinks_apart.leave_stuck_behind()
+            thread.join(TICK_S)
 
     def _sink_status(self, worker: SinkWorker) -> SinkStatus:
         status = worker.status()

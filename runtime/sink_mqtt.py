@@ -135,8 +135,8 @@ def open_mqtt_sink(options: MqttOptions, report: Callable[[str], None]) -> MqttS
     address = parse_address(options.mqtt)
     if options.mqtt_ca is not None and not address.is_tls:
         raise UsageError(
-            f"--mqtt-ca was given, but {address} is not encrypted; expected mqtts://, by default on "
-            "port 8883; write --mqtt mqtts://..., or leave --mqtt-ca out"
+            f"--mqtt-ca was given, but {address} is not encrypted; expected mqtts://, by default "
+            "on port 8883; write --mqtt mqtts://..., or leave --mqtt-ca out"
         )
     connect = _connector(options, address, report)
     queue = MessageQueue(options.mqtt_queue, options.mqtt_queue_size, report)

@@ -12,7 +12,7 @@ class Sink(Protocol):
 
     A stream gives every sink a queue and a thread of its own (``sink_worker.py``), so that a slow
     or broken one delays nobody: ``publish`` is called from that thread only, ``close`` or
-    ``discard`` once it has ended.
+    ``discard`` once it has ended; of one that hangs at the end, ``discard`` alone, beside it.
 
     Attributes:
         name: The option that asks for it, without dashes, such as "jsonl"; for messages.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import sys
@@ -38,24 +39,23 @@ class StatusLine:
         if not self._active or now - self._shown_at < STATUS_EVERY_S:
             return
         self._shown_at = now
-        text = status_text(status())
-        with self._lock:
-            self._output.write(CLEAR_LINE + text)
-            self._output.flush()
+        self._write(CLEAR_LINE + status_text(status()))
 
     def say(self, line: str) -> None:
         """Write a notice, above the line that is kept up to date."""
         clear = CLEAR_LINE if self._active else ""
-        with self._lock:
-            self._output.write(f"{clear}notice: {line}\n")
-            self._output.flush()
+        self._write(f"{clear}notice: {line}\n")
 
     def close(self) -> None:
         """Clear the line."""
         if self._active:
-            with self._lock:
-                self._output.write(CLEAR_LINE)
-                self._output.flush()
+            self._write(CLEAR_LINE)
+
+    def _write(self, text: str) -> None:
+        """Write if somebody still reads: a terminal or log that is gone is no reason to stop."""
+        with self._lock, contextlib.suppress(OSError):
+            self._output.write(text)
+            self._output.flush()
 
 
 def status_text(status: StreamStatus) -> str:

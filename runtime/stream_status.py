@@ -25,7 +25,7 @@ class CameraStatus:
         problem: What went wrong last, one line without secrets; empty while it is live.
         captured: Pictures received.
         dropped: Of these, lost because the network was busy.
-        skipped: Of these, left out on purpose, by ``--every``.
+        skipped: Of these, left out on purpose, by ``--drop every-N``.
         results: Pictures that went through the network.
         detections: Boxes on them.
         reconnects: How often the source was lost and came back.
@@ -83,7 +83,7 @@ class StreamStatus:
         seconds: Since the start.
         cameras: In the order in which they were asked for.
         sinks: In the order in which they were opened.
-        stages: Times by stage over all cameras; see ``Pipeline``.
+        stages: Times by stage over all cameras; see ``StreamSummary``.
     """
 
     model: str
@@ -106,8 +106,8 @@ class StreamSummary:
         detections: Boxes found, over all pictures.
         seconds: From the start of capture to the last result published.
         stages: Times by stage: ``capture`` (waiting for the source), ``letterbox``, ``network``
-            (of the batch that the picture was in), ``postprocess``, and ``age``, from capture to
-            the finished result.
+            (of the batch that the picture was in), ``postprocess``, ``track`` where it is asked
+            for, and ``age``, from capture to the finished result.
         cameras: Each camera at the end.
         sinks: Each sink at the end.
     """

@@ -9,20 +9,19 @@ for result in open_stream(camera="rtsp://gate.local/main", score=0.4):
 from __future__ import annotations
 
 import contextlib
-import sys
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
 
 from runtime.backend_base import Backend
 from runtime.camera_analysis import CameraRate
-from runtime.errors import OutputError, SourceError
+from runtime.errors import OutputError
 from runtime.file_sinks import CameraFacts, open_file_sinks
 from runtime.flow import CameraInput, FlowOptions
 from runtime.frames import FrameResult
 from runtime.metrics_server import open_metrics_server
+from runtime.notices import print_notice
 from runtime.open_model import open_model
-from runtime.open_sources import open_sources
+from runtime.open_sources import open_all, open_sources
 from runtime.options import StreamOptions, parse_options
 from runtime.pipeline import Pipeline
 from runtime.postprocess import PostprocessOptions
@@ -32,7 +31,7 @@ from runtime.sink_window import WindowSink
 from runtime.sink_worker import problem_text
 from runtime.sinks import Sink
 from runtime.source_reader import ReaderOptions, Report
-from runtime.sources import DEFAULT_FRAME_RATE, Source, SourceSpec
+from runtime.sources import DEFAULT_FRAME_RATE, Source
 from runtime.stream_status import StreamControl, StreamStatus, StreamSummary
 from runtime.tracking import open_tracking
 from runtime.web_view import open_web_server, web_sink
@@ -43,8 +42,8 @@ class Stream:
     """A stream whose cameras, artifact and sinks are open. Runs once: iterate over it, or ``run``.
 
     Use it in a ``with`` statement, or run it to its end: both release everything. A sink's file
-    stays behind where the stream ended well, and where a camera failed after results came, since
-    those cannot be had again; after any other error it does not.
+    stays behind where the stream ended well, and after any error that followed results of a camera,
+    since those cannot be had again; after an error with files alone it does not.
 
     Args:
         options: What to stream.
@@ -63,7 +62,7 @@ class Stream:
         with contextlib.ExitStack() as opened:
             self.specs = open_sources(options.sources)
             self._is_live = any(spec.is_live for spec in self.specs)
-            sources = _open_all(self.specs, options.sources.wait_for_cameras, report)
+            sources = open_all(self.specs, options.sources.wait_for_cameras, report)
             for source in sources:
                 if source is not None:
                     opened.callback(source.close)
@@ -142,18 +141,18 @@ class Stream:
 
     @contextlib.contextmanager
     def _finishing(self) -> Iterator[None]:
-        """Finish the sinks after a good end, and after a camera's failure that followed results."""
+        """Finish the sinks after a good end, and after any that followed results of a camera."""
         try:
             yield
-        except SourceError:
+        except GeneratorExit:  # whoever iterates had enough: a good end
+            self._close_sinks()
+            raise
+        except BaseException:
             if self._is_live and any(camera.results for camera in self.status().cameras):
                 try:
                     self._close_sinks()
-                except (OSError, OutputError) as error:  # the camera's error is the one to tell
+                except (OSError, OutputError) as error:  # the first error is the one to tell
                     self._report(problem_text(error))
-            raise
-        except GeneratorExit:  # whoever iterates had enough: a good end
-            self._close_sinks()
             raise
         self._close_sinks()
 
@@ -232,17 +231,14 @@ def open_stream(
     Raises:
         CornerRTError: If options make no sense, or anything cannot be opened.
     """
+    if isinstance(options, str):
+        raise TypeError(f"got {options!r}; expected options by name, such as camera={options!r}")
     if not isinstance(options, StreamOptions):
         words = [*(options or ()), *_words_from(values)]
         options = parse_options(words)
     elif values:
         raise TypeError(f"got parsed options and {sorted(values)}; expected one or the other")
     return Stream(options, print_notice)
-
-
-def print_notice(line: str) -> None:
-    """Print a line for the user on stderr."""
-    print(f"notice: {line}", file=sys.stderr)
 
 
 def _words_from(values: dict[str, object]) -> list[str]:
@@ -256,44 +252,6 @@ def _words_from(values: dict[str, object]) -> list[str]:
             each = value if isinstance(value, list | tuple) else [value]
             words += [f"{option}={one}" for one in each]
     return words
-
-
-def _open_all(
-    specs: Sequence[SourceSpec], wait_for_cameras: bool, report: Report
-) -> list[Source | None]:
-    """Open all sources side by side; None for a camera that is to be waited for.
-
-    Raises:
-        SourceError: Of the first that cannot be opened.
-    """
-    opened: list[Source | None] = [None] * len(specs)
-    errors: list[BaseException | None] = [None] * len(specs)
-
-    def attempt(index: int) -> None:
-        try:
-            opened[index] = specs[index].open()
-        except BaseException as error:
-            errors[index] = error
-
-    # Daemons: Ctrl-C must not wait for a camera that takes its time to answer.
-    threads = [
-        threading.Thread(target=attempt, args=(index,), name=f"open {spec.name}", daemon=True)
-        for index, spec in enumerate(specs)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    for spec, error in zip(specs, errors, strict=True):
-        if error is None:
-            continue
-        if not (isinstance(error, SourceError) and wait_for_cameras and spec.is_live):
-            for source in opened:
-                if source is not None:
-                    source.close()
-            raise error
-        report(f"{error}; going on without it until it answers")
-    return opened
 
 
 def _rate_of(source: Source | None) -> Callable[[], float]:

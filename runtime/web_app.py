@@ -42,12 +42,24 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 class PictureStream(StreamingResponse):
-    """Ends its iterator, too, when the viewer leaves in the middle."""
+    """Ends its iterator, too, when the viewer leaves in the middle.
+
+    Args:
+        parts: The body.
+        on_end: Called when the viewer has left, also before the first part.
+    """
+
+    def __init__(self, parts: AsyncIterator[bytes], on_end: Callable[[], None]) -> None:
+        super().__init__(parts, media_type=MEDIA_TYPE, headers=NO_STORE)
+        self._on_end = on_end
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer the request."""
-        async with contextlib.aclosing(self.body_iterator):  # type: ignore[type-var]
-            await super().__call__(scope, receive, send)
+        try:
+            async with contextlib.aclosing(self.body_iterator):  # type: ignore[type-var]
+                await super().__call__(scope, receive, send)
+        finally:
+            self._on_end()
 
 
 @dataclass
@@ -107,7 +119,8 @@ class WebView:
         with_boxes = request.query_params.get("boxes") == "1"
         keys = [PictureKey(name, with_boxes) for name in names]
         wish = ViewerWish(keys, request.query_params.get("record") == "1")
-        return PictureStream(self._counted(wish), media_type=MEDIA_TYPE, headers=NO_STORE)
+        self.streams += 1  # at once: many may ask before the first of them gets a part
+        return PictureStream(picture_parts(self.pictures, wish), self._leave)
 
     async def snapshot(self, request: Request) -> Response:
         """``GET /cameras/NAME/snapshot.jpg``: the current picture in full size.
@@ -155,13 +168,8 @@ class WebView:
         status = json.loads(await asyncio.to_thread(self._status.read))
         return [camera["name"] for camera in status["cameras"]]
 
-    async def _counted(self, wish: ViewerWish) -> AsyncIterator[bytes]:
-        self.streams += 1
-        try:
-            async for part in picture_parts(self.pictures, wish):
-                yield part
-        finally:
-            self.streams -= 1
+    def _leave(self) -> None:
+        self.streams -= 1
 
     async def _snapshot_jpeg(self, key: PictureKey, result: FrameResult) -> bytes:
         """Encode one at a time, and each picture once however many want it."""

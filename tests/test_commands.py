@@ -22,6 +22,7 @@ COMMANDS = (
     "export.compare",
     "export.export_onnx",
     "export.verify",
+    "runtime.doctor",
     "runtime.stream",
 )
 

@@ -95,6 +95,21 @@ def test_a_camera_that_does_not_exist_is_named(
 
 
 @pytest.mark.parametrize(
+    ("present", "expected"),
+    [
+        (["/dev/video1", "/dev/video0"], "one of: /dev/video0, /dev/video1; see"),
+        ([], "a camera, and this machine has none; see"),
+    ],
+)
+def test_a_camera_that_does_not_exist_names_those_that_do(
+    monkeypatch: pytest.MonkeyPatch, present: list[str], expected: str
+) -> None:
+    monkeypatch.setattr(camera_v4l2.glob, "glob", lambda _: present)
+    with pytest.raises(SourceError, match=f"expected {expected}"):
+        CameraSource("97")
+
+
+@pytest.mark.parametrize(
     ("stated", "used"), [(25, 25), (0, 30), (float("nan"), 30), (90_000, 30), (-1, 30)]
 )
 def test_a_senseless_frame_rate_is_replaced(stated: float, used: float) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+import sys
+
 import pytest
 
 from runtime.notices import notice_once
@@ -12,3 +15,12 @@ def test_the_same_notice_is_said_once(capsys: pytest.CaptureFixture[str]) -> Non
     for text in ("a", "b", "a"):
         notice_once(text)
     assert capsys.readouterr() == ("", "notice: a\nnotice: b\n")
+
+
+def test_a_log_that_nobody_reads_any_more_stops_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Gone(io.StringIO):
+        def write(self, text: str) -> int:
+            raise BrokenPipeError
+
+    monkeypatch.setattr(sys, "stderr", Gone())
+    notice_once("the disk is nearly full")

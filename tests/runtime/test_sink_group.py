@@ -25,7 +25,7 @@ class Group:
         self.hanging, self.sound = Hanging(), FakeSink(name="save")
         self.workers = [
             SinkWorker(sink, DropPolicy.BLOCK, is_live, self.lines.append, self.errors.append)
-            for sink in (self.hanging, self.sound)
+            for sink in (self.sound, self.hanging)
         ]
         self.group = SinkGroup(self.workers, is_live)
         self.group.start()
@@ -33,7 +33,7 @@ class Group:
 
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sink_group, "SINK_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(sink_group, "SINK_TIMEOUT_S", 0.5)
     monkeypatch.setattr(sink_group, "LOOK_EVERY_S", 0.01)
 
 
@@ -45,7 +45,10 @@ def group(request: pytest.FixtureRequest) -> Iterator[Group]:
     assert all(worker.join(10) for worker in group.workers)
 
 
-def test_every_sink_gets_every_result_before_the_end(group: Group) -> None:
+def test_every_sink_gets_every_result_before_the_end(
+    group: Group, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sink_group, "SINK_TIMEOUT_S", 60.0)
     group.hanging.let_go.set()
     for sequence in range(20):
         group.group.offer(result(sequence))
@@ -59,7 +62,7 @@ def test_a_sink_that_hangs_is_left_behind_when_the_stream_was_asked_to_stop(grou
     for sequence in range(3):
         group.group.offer(result(sequence))
     group.group.end(lambda: True)
-    assert [worker.is_left_behind for worker in group.workers] == [True, False]
+    assert [worker.is_left_behind for worker in group.workers] == [False, True]
     assert len(group.lines) + len(group.errors) == 1
     assert len(group.sound.results) == 3
     group.group.leave_stuck_behind()  # says nothing more
@@ -71,7 +74,7 @@ def test_a_file_waits_for_a_slow_sink_until_somebody_asks_to_stop() -> None:
     group.group.offer(result())
     ended = threading.Thread(target=group.group.end, args=(lambda: False,))
     ended.start()
-    ended.join(0.3)  # six times as long as a camera would wait
+    ended.join(0.8)  # longer than a camera would wait
     assert ended.is_alive()
     group.hanging.let_go.set()
     ended.join(10)
@@ -79,21 +82,19 @@ def test_a_file_waits_for_a_slow_sink_until_somebody_asks_to_stop() -> None:
 
 
 def test_a_camera_does_not_wait_even_for_a_sink_that_gets_on() -> None:
-    group = Group(is_live=True)
-    group.hanging.let_go.set()
+    lines: list[str] = []
 
     class Slow(FakeSink):
         def publish(self, result: FrameResult) -> None:
-            assert not threading.Event().wait(0.02)
+            assert not threading.Event().wait(0.4)
 
-    worker = SinkWorker(Slow(), DropPolicy.LATEST, True, group.lines.append, group.errors.append)
-    worker.sink.needs_picture = False
+    worker = SinkWorker(Slow(), DropPolicy.BLOCK, True, lines.append, print)
     slow = SinkGroup([worker], is_live=True)
     slow.start()
-    for _ in range(100):
+    for _ in range(4):
         slow.offer(result())
     slow.end(lambda: False)
     assert worker.is_left_behind
+    assert len(lines) == 1
     assert worker.join(10)
-    assert worker.status().published < 100
-    group.group.end(lambda: False)
+    assert worker.status().published < 4

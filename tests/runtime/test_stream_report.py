@@ -75,6 +75,17 @@ def test_a_file_gets_notices_only() -> None:
     assert output.getvalue() == "notice: gate is back\n"
 
 
+def test_a_log_that_nobody_reads_any_more_stops_nothing() -> None:
+    class Gone(Terminal):
+        def write(self, text: str) -> int:
+            raise BrokenPipeError
+
+    line = StatusLine(Gone())
+    line.say("gate was unplugged")
+    line.update(lambda: STATUS)
+    line.close()
+
+
 def test_several_cameras_and_those_that_are_away() -> None:
     text = status_text(replace(STATUS, cameras=(GATE, YARD)))
     assert text.startswith("1 of 2 live, yard retrying  25.0 FPS")

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from runtime import sink_group, streaming
-from runtime.errors import OutputError, SourceError, UsageError
+from runtime.backend_synthetic import SyntheticBackend
+from runtime.errors import BackendError, OutputError, SourceError, UsageError
 from runtime.frames import FrameResult
 from runtime.options import parse_options
 from runtime.sources import SourceSpec
@@ -251,13 +252,13 @@ def test_a_sink_that_hangs_at_the_end_of_a_camera_costs_no_other(
         def publish(self, result: FrameResult) -> None:
             assert let_go.wait(30)
 
-    monkeypatch.setattr(sink_group, "SINK_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(sink_group, "SINK_TIMEOUT_S", 0.5)
     hanging, sound = Hanging(), FakeSink()
-    sinks_of(monkeypatch, hanging, sound)
+    sinks_of(monkeypatch, sound, hanging)
     summary = open_stream(camera=PATTERN, backend="synthetic").run()
-    assert (hanging.ended, sound.ended) == ("discarded", "closed")
-    assert len(sound.results) == summary.frames
     let_go.set()
+    assert (hanging.ended, sound.ended) == ("discarded", "closed")
+    assert len(sound.results) + summary.sinks[0].dropped == summary.frames
 
 
 def test_what_fails_after_the_loop_was_left_leaves_no_files(
@@ -297,3 +298,35 @@ def test_a_real_artifact(tmp_path: Path) -> None:
     results = list(open_stream(camera=PATTERN, artifact=artifact, max_frames=3))
     assert len(results) == 3
     assert results[0].class_names[int(results[0].detections.class_ids[0])] in {"square", "circle"}
+
+
+def test_a_stream_runs_once() -> None:
+    stream = open_stream(camera=PATTERN, backend="synthetic")
+    stream.run()
+    with pytest.raises(RuntimeError, match="has run already; expected a new one"):
+        stream.run()
+
+
+def test_a_text_is_no_list_of_words() -> None:
+    with pytest.raises(TypeError, match="got '0'; expected options by name, such as camera='0'"):
+        open_stream("0")
+
+
+@pytest.mark.parametrize(("is_live", "kept"), [(True, True), (False, False)])
+def test_what_a_camera_gave_outlives_a_broken_network(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lines: list[str], is_live: bool, kept: bool
+) -> None:
+    def infer(backend: SyntheticBackend, frames: object) -> object:
+        if backend._frames == 5:
+            raise BackendError("network melted")
+        return whole(backend, frames)
+
+    whole = SyntheticBackend.infer_batch
+    monkeypatch.setattr(SyntheticBackend, "infer_batch", infer)
+    source = FakeSource([picture()] * 50, is_live, interval_s=0.01)
+    specs_of(monkeypatch, SourceSpec("gate", is_live, lambda: source))
+    file = tmp_path / "o.png"
+    with pytest.raises(BackendError, match="melted"):
+        words = ["--camera", "0", "--backend", "synthetic", "--contact-sheet", file]
+        open_words(lines, *words).run()
+    assert file.exists() is kept

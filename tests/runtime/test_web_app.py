@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import sys
@@ -10,6 +11,9 @@ from urllib.parse import quote
 import pytest
 
 pytest.importorskip("starlette", reason="the web view's libraries: pip install -e '.[web]'")
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
 
 from runtime.source_state import SourceState
 from runtime.web_access import Access, Token
@@ -167,6 +171,17 @@ def test_too_many_viewers_are_refused(view: WebView) -> None:
     answer = request(build_app(view), "/stream.mjpg")
     assert answer.status == 503
     assert b"watch already" in answer.body
+
+
+def test_viewers_that_all_come_at_once_are_counted(view: WebView) -> None:
+    asked = Request({"type": "http", "method": "GET", "query_string": b"", "path_params": {}})
+
+    async def come() -> None:
+        await asyncio.gather(*(view.stream(asked) for _ in range(MOST_STREAMS)))
+        with pytest.raises(HTTPException, match="503"):
+            await view.stream(asked)
+
+    asyncio.run(come())
 
 
 def test_health(view: WebView) -> None:
