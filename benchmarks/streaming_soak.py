@@ -136,15 +136,19 @@ def soak_goals(
 def growth_after_warmup(samples: Sequence[tuple[float, int]]) -> float:
     """Return the median of the last minute over that of the minute after the first.
 
-    Of a run too short for that, the last third is set against the second.
+    Of a run too short for that, the last third of all samples is set against the second.
 
     Args:
-        samples: Seconds since the start, and memory; at least three.
+        samples: Seconds since the start, and memory; at least one.
     """
-    end = samples[-1][0]
-    warmup, window = (WARMUP_S, WINDOW_S) if end >= 3 * WARMUP_S else (end / 3, end / 3)
-    first = [size for at, size in samples if warmup <= at < warmup + window]
-    last = [size for at, size in samples if at >= end - window]
+    sizes, end = [size for _, size in samples], samples[-1][0]
+    if end >= WARMUP_S + 2 * WINDOW_S:
+        first = [size for at, size in samples if WARMUP_S <= at < WARMUP_S + WINDOW_S]
+        last = [size for at, size in samples if at >= end - WINDOW_S]
+    else:
+        third = len(sizes) // 3
+        first = sizes[third : max(third + 1, len(sizes) - third)]
+        last = sizes[-max(third, 1) :]
     return statistics.median(last) / statistics.median(first)
 
 

@@ -67,7 +67,8 @@ def check_plugins(machine: Machine) -> list[Finding]:
 def check_artifacts(machine: Machine) -> list[Finding]:
     """Say which models were built."""
     found: list[tuple[Path, ModelContract]] = []
-    for path in sorted((machine.working_folder / FOLDER).glob("*.json")):
+    folder = machine.working_folder / FOLDER
+    for path in sorted(folder.glob("*.json")):
         artifact = path.with_suffix("")
         try:
             if artifact.is_file():
@@ -76,7 +77,8 @@ def check_artifacts(machine: Machine) -> list[Finding]:
             continue  # another JSON file, or of another version
     built = [pair for pair in found if pair[1].target != "portable"]
     if not found:
-        return [missing(f"no model in {FOLDER}/", "a stream with a network", "make engine")]
+        text = f"no model in {folder.absolute()}/"  # whole: started elsewhere, it is another one
+        return [missing(text, "a stream with a network", "make engine")]
     newest, contract = max(built or found, key=lambda pair: pair[0].stat().st_mtime_ns)
     facts = f"newest {newest.name} ({contract.precision}, for {contract.target})"
     if not built:

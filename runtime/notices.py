@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import os
 import sys
 
 
@@ -17,3 +18,13 @@ def print_notice(text: str) -> None:
     """Print a notice on stderr, if somebody reads it: a log that is gone is no reason to stop."""
     with contextlib.suppress(OSError):
         print(f"notice: {text}", file=sys.stderr)
+
+
+def print_last(text: str) -> None:
+    """Print what a command says at its end, if somebody reads it: ``| head -1`` is no error."""
+    try:
+        print(text, flush=True)
+    except OSError:
+        # What is left in the buffer would be tried once more at exit, and change the status.
+        with open(os.devnull, "w") as nowhere:
+            os.dup2(nowhere.fileno(), sys.stdout.fileno())

@@ -82,6 +82,7 @@ def build_parser() -> CommandParser:
     parser = CommandParser(
         prog="stream.py",
         description="Find objects in the pictures of cameras, videos or folders, live.",
+        allow_abbrev=False,  # a prefix means something else as soon as an option is added
         epilog="Every option can stand in a file, too: see --config and docs/streaming.md.",
     )
     add_config_arguments(parser)

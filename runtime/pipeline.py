@@ -126,10 +126,16 @@ class Pipeline:
             stages=self._times.summary(),
         )
 
-    @property
-    def hanging_sinks(self) -> tuple[Sink, ...]:
-        """Those whose threads were left behind at the end: nobody can close them."""
-        return tuple(worker.sink for worker in self._workers if worker.is_left_behind)
+    def close_sinks(self) -> None:
+        """Finish all sinks, once the stream has ended, except those that were given up.
+
+        Raises:
+            OSError: If a sink cannot be finished and there is no camera in the stream; of a
+                camera's stream, ``report`` and ``summary`` say so.
+            OutputError: The same.
+        """
+        for worker in self._workers:
+            worker.close()
 
     def summary(self) -> StreamSummary:
         """Return what the stream did, once it has ended."""

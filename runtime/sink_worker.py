@@ -130,6 +130,25 @@ class SinkWorker:
         else:
             self._fail(OutputError(line))
 
+    def close(self) -> None:
+        """Finish the sink, once its thread has ended; one that was given up is left as it is.
+
+        Raises:
+            OSError: If it cannot be finished and there is no camera in the stream; of a camera's
+                stream, ``report`` and ``status`` say so.
+            OutputError: The same.
+        """
+        if self.has_failed:
+            return
+        try:
+            self.sink.close()
+        except (OSError, OutputError) as error:
+            if not self._is_live:
+                raise
+            self.has_failed = True
+            self._problem = problem_text(error)
+            self._report(f"--{self.sink.name} could not be finished: {self._problem}")
+
     def _give_up(self, error: OSError | OutputError) -> None:
         self.has_failed = True
         self._problem = problem_text(error)

@@ -138,6 +138,7 @@ class SourceReader:
                 if frame is None:
                     return
                 self._arrive()
+                frame.image.flags.writeable = False  # shared from here on
                 capture_ms = (time.perf_counter_ns() - started_ns) / 1e6
                 frame = replace(frame, sequence=first + frame.sequence)
                 self._sequence = frame.sequence + 1
@@ -177,7 +178,7 @@ class SourceReader:
             self._lost_at = now
         limit_s = self._options.give_up_after_s
         if limit_s is not None and now - self._lost_at >= limit_s:
-            raise error
+            raise SourceError(f"{error}; --give-up-after: it was away for {limit_s:g} s") from None
         wait_s = self._backoff.next_wait_s()
         self.problem = " ".join(str(error).split())
         self._state = SourceState.RETRYING

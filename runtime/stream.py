@@ -25,6 +25,7 @@ from runtime.atomic_file import write_text
 from runtime.camera_list import list_cameras
 from runtime.doctor import run_doctor
 from runtime.errors import OutputError, run_command
+from runtime.notices import print_last
 from runtime.options import StreamOptions, build_parser, options_from, read_options
 from runtime.service_notify import LONGEST_SILENCE_S, ServiceManager, Watchdog
 from runtime.settings_text import settings_text
@@ -68,10 +69,10 @@ def stream(options: StreamOptions) -> int:
         with _stop_on_interrupt(opened, manager):
             manager.ready()
             summary = opened.run(lambda: _tick(status_line, watchdog, opened))
-    print(summary_text(summary))
     path = options.files.outputs.summary_json
     if path is not None:
         write_text(path, summary_json(summary, _facts(opened)))
+    print_last(summary_text(summary))
     _check_sinks(summary)
     return 0
 
@@ -103,7 +104,10 @@ def _check_sinks(summary: StreamSummary) -> None:
 
 @contextlib.contextmanager
 def _stop_on_interrupt(opened: Stream, manager: ServiceManager) -> Iterator[None]:
-    """Let the first Ctrl-C or SIGTERM end the stream in good order, and a second one at once."""
+    """Let the first Ctrl-C, SIGTERM or hang-up end the stream in good order, a second one at once.
+
+    A hang-up, as when a connection by ssh breaks, that ``nohup`` lets ignore stays ignored.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield  # handlers belong to the main thread
         return
@@ -117,7 +121,10 @@ def _stop_on_interrupt(opened: Stream, manager: ServiceManager) -> Iterator[None
         manager.stopping()
         restore()
 
-    previous = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        numbers.append(signal.SIGHUP)
+    previous = {number: signal.signal(number, stop) for number in numbers}
     try:
         yield
     finally:

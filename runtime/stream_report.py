@@ -83,12 +83,12 @@ def summary_text(summary: StreamSummary) -> str:
         f"{summary.frames} frames in {summary.seconds:.2f} s, "
         f"{summary.frames_per_second:.1f} FPS, {summary.dropped} dropped, "
         f"{summary.detections} detections",
-        f"{'stage':<14}{'p50 ms':>9}{'p95 ms':>9}{'p99 ms':>9}{'mean ms':>9}",
+        f"{'stage':<17}{'p50 ms':>9}{'p95 ms':>9}{'p99 ms':>9}{'mean ms':>9}",
     ]
     stages = dict(summary.stages)
     stages |= {f"--{s.name}": s.publish_ms for s in summary.sinks if s.publish_ms is not None}
     lines += [
-        f"{stage:<14}{s.p50_ms:>9.2f}{s.p95_ms:>9.2f}{s.p99_ms:>9.2f}{s.mean_ms:>9.2f}"
+        f"{stage:<17}{s.p50_ms:>9.2f}{s.p95_ms:>9.2f}{s.p99_ms:>9.2f}{s.mean_ms:>9.2f}"
         for stage, s in stages.items()
     ]
     if len(summary.cameras) > 1:

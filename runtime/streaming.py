@@ -14,7 +14,6 @@ from types import TracebackType
 
 from runtime.backend_base import Backend
 from runtime.camera_analysis import CameraRate
-from runtime.errors import OutputError
 from runtime.file_sinks import CameraFacts, open_file_sinks
 from runtime.flow import CameraInput, FlowOptions
 from runtime.frames import FrameResult
@@ -28,7 +27,6 @@ from runtime.postprocess import PostprocessOptions
 from runtime.saccade import with_published_sigma
 from runtime.sink_mqtt import open_mqtt_sink
 from runtime.sink_window import WindowSink
-from runtime.sink_worker import problem_text
 from runtime.sinks import Sink
 from runtime.source_reader import ReaderOptions, Report
 from runtime.sources import DEFAULT_FRAME_RATE, Source
@@ -59,6 +57,7 @@ class Stream:
         self, options: StreamOptions, report: Report, announce: Report | None = None
     ) -> None:
         self._report = report
+        self._is_closed = False
         with contextlib.ExitStack() as opened:
             self.specs = open_sources(options.sources)
             self._is_live = any(spec.is_live for spec in self.specs)
@@ -116,8 +115,10 @@ class Stream:
             if on_tick is not None:
                 on_tick()
 
-        with self, self._finishing():
-            return self._pipeline.run(tick)
+        with self:
+            with self._finishing():
+                self._pipeline.run(tick)
+            return self._pipeline.summary()
 
     def stop(self) -> None:
         """End in good order; from a signal handler or any thread."""
@@ -137,41 +138,24 @@ class Stream:
 
     def close(self) -> None:
         """Release everything; what was not finished is discarded. May be called again."""
+        self._is_closed = True
         self._opened.close()
 
     @contextlib.contextmanager
     def _finishing(self) -> Iterator[None]:
         """Finish the sinks after a good end, and after any that followed results of a camera."""
+        if self._is_closed:
+            raise RuntimeError("this stream has ended; expected an open one: open it again")
         try:
             yield
         except GeneratorExit:  # whoever iterates had enough: a good end
-            self._close_sinks()
+            self._pipeline.close_sinks()
             raise
         except BaseException:
             if self._is_live and any(camera.results for camera in self.status().cameras):
-                try:
-                    self._close_sinks()
-                except (OSError, OutputError) as error:  # the first error is the one to tell
-                    self._report(problem_text(error))
+                self._pipeline.close_sinks()
             raise
-        self._close_sinks()
-
-    def _close_sinks(self) -> None:
-        """Finish the sinks; where a camera is among the sources, also if one of them fails.
-
-        Raises:
-            OSError: If a sink cannot be finished.
-            OutputError: The same.
-        """
-        hanging = self._pipeline.hanging_sinks
-        sinks = [sink for sink in self._sinks if sink not in hanging]
-        if not self._is_live:
-            for sink in sinks:  # of a file everything is wanted, or nothing
-                sink.close()
-            return
-        with contextlib.ExitStack() as stack:
-            for sink in reversed(sinks):
-                stack.callback(sink.close)
+        self._pipeline.close_sinks()
 
     def _tick(self) -> None:
         if any(isinstance(sink, WindowSink) and sink.quit_requested for sink in self._sinks):

@@ -35,8 +35,9 @@ def test_growth_leaves_the_first_minute_out() -> None:
 
 
 def test_a_short_run_is_cut_in_thirds() -> None:
-    samples = [(0.0, 1), (1.0, 100), (2.0, 100), (3.0, 110)]
-    assert growth_after_warmup(samples) == pytest.approx(1.05)
+    samples = [(0.0, 1), (1.0, 100), (2.0, 100), (9.0, 110)]  # a machine that stood still
+    assert growth_after_warmup(samples) == pytest.approx(1.1)
+    assert growth_after_warmup(samples[1:2]) == 1.0
 
 
 def test_goals_name_what_was_planted() -> None:
@@ -76,7 +77,7 @@ def test_the_soak_in_small(tmp_path: Path) -> None:
     assert len(zeros) == 4 and set(zeros.values()) == {0.0}, zeros
     assert set(body["facts"]["results"]) == {"camera 1", "camera 2"}
     assert min(body["facts"]["results"].values()) > 0
-    assert body["facts"]["memory"]["samples"] >= 3
+    assert body["facts"]["memory"]["samples"] >= 1
 
 
 def test_bad_input_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:

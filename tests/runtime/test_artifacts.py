@@ -94,6 +94,9 @@ def test_when_none_can_run_each_says_why(tmp_path: Path) -> None:
         open_newest(tmp_path)
 
 
-def test_a_missing_folder_is_the_same_error(tmp_path: Path) -> None:
-    with pytest.raises(ArtifactError, match="make engine"):
-        open_newest(tmp_path / "build")
+def test_a_missing_folder_is_the_same_error_and_named_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ArtifactError, match=f"nothing in {tmp_path}/build/ can.*make engine"):
+        open_newest(Path("build"))

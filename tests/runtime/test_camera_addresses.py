@@ -101,6 +101,7 @@ def test_a_default_name_holds_no_secret(text: str, name: str) -> None:
 def test_nonsense_is_one_line_without_secrets(text: str, message: str) -> None:
     with pytest.raises(UsageError, match=message) as error:
         parse_camera(text)
+    assert str(error.value).startswith("--camera ")  # a settings file's line is found by it
     assert SECRET not in str(error.value)
     assert "\n" not in str(error.value)
 
@@ -111,7 +112,7 @@ def test_a_variable_is_checked_and_never_becomes_part_of_a_name(
     text = "rtsp://admin:${PASSWORD}@host/${TOKEN}/live"
     monkeypatch.setenv("PASSWORD", SECRET)
     monkeypatch.delenv("TOKEN", raising=False)
-    with pytest.raises(UsageError, match="'TOKEN', which is not set") as error:
+    with pytest.raises(UsageError, match="^--camera .*'TOKEN', which is not set") as error:
         parse_camera(text)
     assert SECRET not in str(error.value)
     monkeypatch.setenv("TOKEN", SECRET)

@@ -118,7 +118,7 @@ def test_it_runs_as_a_file_from_any_folder(tmp_path: Path) -> None:
         check=False,
     )
     assert (done.returncode in (0, 2), done.stderr) == (True, "")
-    assert "no model in build/" in done.stdout
+    assert f"no model in {tmp_path}/build/" in done.stdout
 
 
 def test_it_runs_where_opencv_is_missing(tmp_path: Path) -> None:

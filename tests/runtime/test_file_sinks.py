@@ -114,7 +114,7 @@ def test_a_stop_in_the_middle_keeps_what_cameras_delivered(tmp_path: Path) -> No
     with contextlib.ExitStack() as cleanup:
         sinks = open_file_sinks(everything(tmp_path), [GATE], CLASS_NAMES, cleanup)
         run(sinks, [GATE])
-    assert files(tmp_path) == ["o.csv", "o.jsonl", "r", "s"]
+    assert files(tmp_path) == ["o.csv", "o.jsonl", "o.mp4", "r", "s"]
     assert len(files(tmp_path / "r")) == 3
 
 

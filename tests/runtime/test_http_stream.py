@@ -66,6 +66,12 @@ def test_a_password_is_sent_by_basic_only_when_asked_for() -> None:
         assert b"Basic " + base64.b64encode(b"ad min:p@ss") in server.requests[1]
 
 
+def test_a_realm_without_quotes_is_no_warning(recwarn: pytest.WarningsRecorder) -> None:
+    with MjpegServer(login_with("Basic realm=camera")) as server:
+        assert fetch(server, "admin:geheim@") == b"hello"
+    assert [str(warning.message) for warning in recwarn] == []
+
+
 def test_by_digest_the_password_is_not_sent_at_all() -> None:
     with MjpegServer(login_with('Digest realm="camera", nonce="abc", qop="auth"')) as server:
         assert fetch(server, "admin:geheim@") == b"hello"

@@ -16,6 +16,8 @@ from runtime.mqtt_address import LONGEST_PREFIX, MqttAddress, parse_address, top
         ("mqtt://broker:1/", MqttAddress("broker", 1, False, "cornerrt")),
         ("mqtt://[::1]:1883/a", MqttAddress("::1", 1883, False, "a")),
         ("mqtt://10.0.0.1/site/hall%202", MqttAddress("10.0.0.1", 1883, False, "site/hall 2")),
+        ("mqtt://[fe80::1%eth0]", MqttAddress("fe80::1%eth0", 1883, False, "cornerrt")),
+        ("mqtt://t\u00fcr_1.local", MqttAddress("t\u00fcr_1.local", 1883, False, "cornerrt")),
         ("mqtt://me@b/p", MqttAddress("b", 1883, False, "p", "me")),
         ("mqtt://me:a%40b%2Fc@b/p", MqttAddress("b", 1883, False, "p", "me", "a@b/c")),
     ],
@@ -35,7 +37,7 @@ def test_a_password_from_the_environment_may_hold_any_character(
 
 def test_a_variable_that_is_not_set_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MQTT_PASSWORD", raising=False)
-    with pytest.raises(UsageError, match="MQTT_PASSWORD"):
+    with pytest.raises(UsageError, match="^--mqtt .*'MQTT_PASSWORD', which is not set"):
         parse_address("mqtt://me:${MQTT_PASSWORD}@broker")
 
 
@@ -52,6 +54,10 @@ def test_a_variable_that_is_not_set_is_named(monkeypatch: pytest.MonkeyPatch) ->
         "mqtt://me:secret@broker:0",
         "mqtt://me:secret@broker:99999",
         "mqtt://me:secret@broker:port",
+        "mqtt://ho st/",
+        "mqtt://me:secret@ho st:1883",
+        "mqtt://me:secret@ho%20st",
+        "mqtt://me:secret@a,b",
         "mqtt://me:sec/ret@broker",
         "mqtt://me:sec#ret@broker",
         "mqtt://me:sec?ret@broker",

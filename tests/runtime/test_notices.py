@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import io
+import shlex
+import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from runtime.notices import notice_once
+from runtime.notices import notice_once, print_last
+
+ROOT = Path(__file__).parents[2]
 
 
 def test_the_same_notice_is_said_once(capsys: pytest.CaptureFixture[str]) -> None:
@@ -24,3 +29,19 @@ def test_a_log_that_nobody_reads_any_more_stops_nothing(monkeypatch: pytest.Monk
 
     monkeypatch.setattr(sys, "stderr", Gone())
     notice_once("the disk is nearly full")
+
+
+def test_the_last_words_may_go_unread() -> None:
+    code = "from runtime.notices import print_last; print_last('x' * 100_000)"
+    command = (
+        f"{shlex.quote(sys.executable)} -c {shlex.quote(code)} | true; echo ${{PIPESTATUS[0]}}"
+    )
+    done = subprocess.run(
+        ["bash", "-c", command], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60
+    )
+    assert (done.stdout, done.stderr) == ("0\n", "")
+
+
+def test_the_last_words_are_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    print_last("50 frames")
+    assert capsys.readouterr().out == "50 frames\n"

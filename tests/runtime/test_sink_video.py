@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -116,6 +117,28 @@ def test_a_live_video_is_kept_also_when_the_stream_fails(tmp_path: Path) -> None
     assert read_video(tmp_path / "out.mp4")[0]
 
 
+@pytest.mark.parametrize("keep_time", [False, True])
+def test_an_earlier_live_video_is_set_aside(tmp_path: Path, encoders: list, keep_time: bool) -> None:
+    path = tmp_path / "out.mp4"
+    for content in (b"first", b"second"):  # that ended in the same second
+        path.write_bytes(content)
+        os.utime(path, (1795317300.5, 1795317300.5))  # 2026-11-22 03:15 UTC
+        sink = VideoSink(path, at(25.0), keep_time)
+        sink.publish(result())
+        assert path.read_bytes() == content
+        sink.close()
+    assert path.read_bytes() == b"video"
+    aside = {p.name: p.read_bytes() for p in tmp_path.iterdir() if p != path}
+    expected = {"out-20261122T031500Z.mp4": b"first", "out-20261122T031500Z-2.mp4": b"second"}
+    assert aside == (expected if keep_time else {})
+
+
+def test_without_pictures_an_earlier_live_video_keeps_its_name(tmp_path: Path) -> None:
+    (tmp_path / "out.mp4").write_bytes(b"yesterday")
+    VideoSink(tmp_path / "out.mp4", at(25.0), keep_time=True).close()
+    assert [path.name for path in tmp_path.iterdir()] == ["out.mp4"]
+
+
 def test_without_pictures_there_is_no_video(tmp_path: Path) -> None:
     VideoSink(tmp_path / "out.mp4", at(25.0), keep_time=False).close()
     assert list(tmp_path.iterdir()) == []
@@ -175,6 +198,14 @@ def test_a_rate_that_is_none_counts_as_the_usual_one(
 ) -> None:
     VideoSink(tmp_path / "out.mp4", at(rate), keep_time=True).publish(result())
     assert encoders[0][1].frame_rate == 30.0
+
+
+def test_looking_whether_a_video_plays_prints_nothing(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "broken.mp4").write_bytes(b"no video")
+    assert not sink_video._can_be_played(tmp_path / "broken.mp4")
+    assert capfd.readouterr().err == ""
 
 
 @pytest.mark.parametrize("keep_time", [False, True])

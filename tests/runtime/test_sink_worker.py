@@ -211,3 +211,36 @@ def test_who_waits_for_a_sink_that_hangs_is_freed_when_it_is_left_behind() -> No
 
 def test_a_worker_that_never_started_has_ended() -> None:
     assert worker_of(FakeSink(), BLOCK).join(0.0)
+
+
+class FullAtTheEnd(FakeSink):
+    """Fails when it is closed."""
+
+    def close(self) -> None:
+        raise OutputError("disk is full")
+
+
+def test_closing_a_sink() -> None:
+    sink = FakeSink()
+    worker = worker_of(sink, BLOCK)
+    run(worker, 1)
+    worker.close()
+    assert sink.ended == "closed"
+
+
+def test_a_sink_of_a_camera_that_fails_at_the_end_is_told_and_remembered() -> None:
+    told = Told()
+    worker = worker_of(FullAtTheEnd(name="save"), LATEST, told)
+    run(worker, 1)
+    worker.close()
+    assert told.lines == ["--save could not be finished: disk is full"]
+    assert worker.status().problem == "disk is full"
+    worker.close()
+    assert len(told.lines) == 1
+
+
+def test_a_sink_of_a_file_that_fails_at_the_end_is_an_error() -> None:
+    worker = worker_of(FullAtTheEnd(), BLOCK)
+    run(worker, 1)
+    with pytest.raises(OutputError, match="disk is full"):
+        worker.close()

@@ -444,7 +444,33 @@ def test_an_artifact_without_its_runtime_is_one_line(
     assert "pip install onnxruntime" in done.stderr
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_sink_of_a_camera_that_fails_at_the_end_leaves_the_summary_and_the_others(
+    tmp_path: Path, artifact: Path, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    class FullAtTheEnd(FakeSink):
+        def close(self) -> None:
+            raise OutputError("disk is full")
+
+    monkeypatch.setattr(file_sinks, "ContactSheetSink", lambda _path: FullAtTheEnd())
+    lines, summary = tmp_path / "o.jsonl", tmp_path / "o.json"
+    arguments = ["--camera", "test://64x48@200?frames=30", "--artifact", artifact]
+    outputs = ["--contact-sheet", tmp_path / "o.png", "--jsonl", lines, "--summary-json", summary]
+    assert run(*arguments, *outputs) == 2
+    printed = capsys.readouterr()
+    assert "frames in" in printed.out
+    assert printed.err.splitlines() == [
+        "notice: --fake could not be finished: disk is full",
+        "error: --fake was given up: disk is full",
+    ]
+    assert json.loads(summary.read_text())["frames"] == len(lines.read_text().splitlines())
+
+
+def test_a_prefix_of_an_option_is_none(capsys) -> None:
+    assert run("--camera", "test://", "--scor", "0.5") == 2
+    assert "unrecognized arguments: --scor" in one_error_line(capsys.readouterr().err)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_ctrl_c_ends_in_good_order(tmp_path: Path, number: signal.Signals) -> None:
     # Long enough that the signal always comes first; ending does not wait for the rest.
     video = write_video(tmp_path / "long.mp4", frames=LONG)

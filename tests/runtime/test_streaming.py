@@ -224,8 +224,8 @@ class Unclosable(FakeSink):
 def test_a_sink_that_cannot_be_finished_costs_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
     before, after = FakeSink(), FakeSink()
     sinks_of(monkeypatch, before, Unclosable(), after)
-    with pytest.raises(OutputError, match="disk is full"):
-        open_stream(camera=PATTERN, backend="synthetic").run()
+    summary = open_stream(camera=PATTERN, backend="synthetic").run()
+    assert [sink.problem for sink in summary.sinks] == ["", "the disk is full", ""]
     assert (before.ended, after.ended) == ("closed", "closed")
 
 
@@ -239,7 +239,7 @@ def test_a_camera_that_is_lost_is_the_error_even_if_a_sink_cannot_be_finished(
     words = ["--camera", "0", "--backend", "synthetic", "--give-up-after", "0"]
     with pytest.raises(SourceError, match="unplugged"):
         open_words(lines, *words).run()
-    assert lines[-1] == "the disk is full"
+    assert lines[-1] == "--fake could not be finished: the disk is full"
     assert sound.ended == "closed"
 
 
@@ -303,7 +303,7 @@ def test_a_real_artifact(tmp_path: Path) -> None:
 def test_a_stream_runs_once() -> None:
     stream = open_stream(camera=PATTERN, backend="synthetic")
     stream.run()
-    with pytest.raises(RuntimeError, match="has run already; expected a new one"):
+    with pytest.raises(RuntimeError, match="has ended; expected an open one"):
         stream.run()
 
 
@@ -330,3 +330,17 @@ def test_what_a_camera_gave_outlives_a_broken_network(
         words = ["--camera", "0", "--backend", "synthetic", "--contact-sheet", file]
         open_words(lines, *words).run()
     assert file.exists() is kept
+
+
+def test_a_closed_stream_cannot_be_iterated_over() -> None:
+    stream = open_stream(camera=PATTERN, backend="synthetic")
+    stream.close()
+    with pytest.raises(RuntimeError, match="has ended; expected an open one: open it again"):
+        list(stream)
+
+
+def test_pictures_cannot_be_written_to_since_others_see_them_too() -> None:
+    for result in open_stream(camera=PATTERN, backend="synthetic", max_frames=1):
+        with pytest.raises(ValueError, match="read-only"):
+            result.frame.image[:] = 0
+        result.annotated[:] = 0
