@@ -51,9 +51,9 @@ def open_newest(folder: Path, backend: str = "auto", threads: int = 0) -> Choice
         reason = f"newest in {folder}/ that {opened.name} runs here{passed_over}"
         return Choice(artifact, opened, " ".join(reason.split()))
     found = "; ".join(reasons) or "no artifact with a contract"
-    raise ArtifactError(
-        f"nothing in {folder}/ can run here ({found}); build one: make engine, or name one: "
-        "--artifact PATH"
+    raise ArtifactError(  # with the whole path: started elsewhere, it is another folder
+        f"nothing in {folder.absolute()}/ can run here ({found}); build one: make engine, or name "
+        "one: --artifact PATH"
     )
 
 

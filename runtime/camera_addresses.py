@@ -174,4 +174,7 @@ def _check_url(scheme: str, address: str) -> None:
             f"--camera got a {scheme}:// address with a space or control character; expected "
             f"{scheme}://[user:password@]host[:port]/path; write a space as %20"
         )
-    parse_address(address)
+    try:
+        parse_address(address)
+    except UsageError as error:
+        raise UsageError(f"--camera {error}") from None

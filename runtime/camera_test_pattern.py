@@ -53,7 +53,7 @@ def parse_test_address(
     """
     match = ADDRESS.fullmatch(text)
     if match is None:
-        raise UsageError(f"got {text!r}; expected {HELP}; correct --camera")
+        raise UsageError(f"--camera got {text!r}; expected {HELP}")
     if match["width"] is not None:
         size_hw = (int(match["height"]), int(match["width"]))
     size_hw = size_hw or DEFAULT_SIZE_HW
@@ -62,8 +62,8 @@ def parse_test_address(
         rate = float(match["rate"])
     if rate <= 0 or size_hw[0] < 1 or size_hw[1] < LEAST_WIDTH_PX:
         raise UsageError(
-            f"got {text!r}; expected a rate above 0 and pictures of at least {LEAST_WIDTH_PX}x1 "
-            "pixels; correct --camera"
+            f"--camera got {text!r}; expected a rate above 0 and pictures of at least "
+            f"{LEAST_WIDTH_PX}x1 pixels"
         )
     return PatternOptions(
         size_hw,

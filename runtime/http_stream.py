@@ -8,6 +8,7 @@ import socket
 import ssl
 import time
 import urllib.request
+import warnings
 from typing import Any
 
 from runtime.credentials import NetworkAddress
@@ -130,6 +131,8 @@ def open_http_stream(address: NetworkAddress, deadline: Deadline) -> http.client
         passwords.add_password(None, address.location, address.user, address.password or "")
         opener.add_handler(urllib.request.HTTPDigestAuthHandler(passwords))
         opener.add_handler(urllib.request.HTTPBasicAuthHandler(passwords))
+        # Such cameras are usual, and work. Not catch_warnings, which is not safe among threads.
+        warnings.filterwarnings("ignore", "Basic Auth Realm was unquoted", UserWarning)
     response: http.client.HTTPResponse = opener.open(
         address.location, timeout=deadline.remaining_s()
     )

@@ -12,6 +12,8 @@ from runtime.errors import UsageError
 PORTS = {"mqtt": 1883, "mqtts": 8883}  # as registered with IANA
 DEFAULT_PREFIX = "cornerrt"
 LONGEST_PREFIX = 200  # leaves room within the 65,535 bytes that a topic may have
+# A name, in any script, or a number; the last may name the interface of a link-local address.
+HOST = re.compile(r"[\w.-]+|[0-9a-f:.]+(%[\w.-]+)?")
 # Separates levels, matches any of them, or cannot be printed; and what marks a replacement.
 UNSAFE_IN_LEVEL = re.compile("[/+#%\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
@@ -61,7 +63,11 @@ def parse_address(text: str) -> MqttAddress:
             the text itself: where it is malformed, any part may be that of a password.
     """
     try:
-        parts = urlsplit(expand_environment(text))
+        address = expand_environment(text)
+    except UsageError as error:
+        raise UsageError(f"--mqtt {error}") from None
+    try:
+        parts = urlsplit(address)
         host, port = parts.hostname, parts.port
         (host or "").encode("idna")
     except ValueError:  # includes UnicodeError
@@ -70,6 +76,8 @@ def parse_address(text: str) -> MqttAddress:
         raise _malformed("it begins differently")
     if parts.query or parts.fragment or not host or port == 0:
         raise _malformed("its host or port is missing, or it has a '?' or '#'")
+    if HOST.fullmatch(host) is None:
+        raise _malformed("its host has a space, or another character that no name has")
     return MqttAddress(
         host,
         port or PORTS[parts.scheme],

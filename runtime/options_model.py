@@ -55,7 +55,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         help=f"model to run; default: the newest in {BUILD_FOLDER}/ that can run here",
     )
-    add("--backend", choices=BACKEND_NAMES, default="auto")
+    add(
+        "--backend",
+        choices=BACKEND_NAMES,
+        default="auto",
+        help="what runs it; default auto: what suits the artifact; synthetic: made-up boxes, "
+        "without a network",
+    )
     add(
         "--threads",
         type=thread_count,

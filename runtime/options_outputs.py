@@ -118,7 +118,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--save",
         metavar="OUT.mp4",
         type=Path,
-        help="annotated video; of several cameras one each: OUT-NAME.mp4",
+        help="annotated video; of several cameras one each: OUT-NAME.mp4; a camera's earlier one "
+        "is renamed to OUT-TIME.mp4",
     )
     add("--jsonl", metavar="OUT.jsonl", type=Path, help="one line per picture")
     add("--csv", metavar="OUT.csv", type=Path, help="one row per box")

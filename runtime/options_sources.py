@@ -52,7 +52,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="0, /dev/video2, csi://0, rtsp://host/path, http://host/stream.mjpg or test://; "
         "repeat for several cameras",
     )
-    add("--video", metavar="FILE", action="append", type=Path, default=[])
+    add(
+        "--video",
+        metavar="FILE",
+        action="append",
+        type=Path,
+        default=[],
+        help="a video file; repeat for several",
+    )
     add(
         "--images",
         metavar="DIR",

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import math
 import os
 import time
 from collections.abc import Callable
+from datetime import datetime, timezone
 from pathlib import Path
 
 import cv2
@@ -16,6 +18,7 @@ from runtime.disk_budget import check_reserve
 from runtime.errors import OutputError
 from runtime.frames import FrameResult
 from runtime.geometry import Letterbox
+from runtime.opencv_log import silence_opencv
 from runtime.output_faults import explained, remove_if_possible
 from runtime.preprocess import letterbox_image
 from runtime.video_encoders import VideoEncoder, VideoFormat, open_encoder
@@ -40,7 +43,7 @@ class VideoSink:
             is open. What is no positive number counts as ``USUAL_RATE``.
         keep_time: Whether to follow the capture times, for a live source. Such a video is also
             finished before the disk is full, finished by ``discard``, and kept after a failure if
-            it can be played.
+            it can be played; an earlier video of its name is set aside instead of replaced.
 
     Raises:
         OutputError: If there cannot be such a file.
@@ -110,6 +113,8 @@ class VideoSink:
 
     def _give_name(self) -> None:
         with explained(self.name, self._path):
+            if self._keep_time:
+                _set_aside(self._path)
             os.replace(self._partial, self._path)
 
     def _open_encoder(self, image_hw: tuple[int, int]) -> VideoEncoder:
@@ -140,8 +145,19 @@ class VideoSink:
             check_reserve(self.name, self._path)
 
 
+def _set_aside(path: Path) -> None:
+    """Add to an earlier video's name when it ended (UTC); nobody can film it again."""
+    if not path.is_file():
+        return
+    ended = datetime.fromtimestamp(path.stat().st_mtime, timezone.utc)
+    stem = f"{path.stem}-{ended:%Y%m%dT%H%M%SZ}"
+    stems = itertools.chain([stem], (f"{stem}-{number}" for number in itertools.count(2)))
+    path.rename(next(aside for s in stems if not (aside := path.with_stem(s)).exists()))
+
+
 def _can_be_played(path: Path) -> bool:
     """Say whether a file has a first picture."""
+    silence_opencv()
     capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
     try:
         return bool(capture.isOpened() and capture.read()[0])

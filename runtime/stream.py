@@ -50,7 +50,8 @@ def _run(arguments: Sequence[str] | None) -> int:
     if settings.namespace.print_config:
         print(settings_text(build_parser(), settings), end="")
         return 0
-    return stream(options)
+    with settings.errors_with_lines():
+        return stream(options)
 
 
 def stream(options: StreamOptions) -> int:

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 from runtime.errors import OutputError
+from runtime.opencv_log import silence_opencv
 
 FOURCC = cv2.VideoWriter.fourcc(*"mp4v")  # MPEG-4 part 2: the one encoder in every OpenCV build
 # Encoders in hardware take no smaller sides (NVENC 145 x 49, NVIDIA's on Jetson 256) and H.264 no
@@ -93,6 +94,7 @@ class OpenCvEncoder:
         self._written = 0
         height, width = video.size_hw
         rate = _encodable_rate(video.frame_rate)
+        silence_opencv()
         self._writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, FOURCC, rate, (width, height))
         if not self._writer.isOpened():
             raise OutputError(

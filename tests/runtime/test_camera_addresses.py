@@ -112,7 +112,7 @@ def test_a_variable_is_checked_and_never_becomes_part_of_a_name(
     text = "rtsp://admin:${PASSWORD}@host/${TOKEN}/live"
     monkeypatch.setenv("PASSWORD", SECRET)
     monkeypatch.delenv("TOKEN", raising=False)
-    with pytest.raises(UsageError, match="^--camera .*'TOKEN', which is not set") as error:
+    with pytest.raises(UsageError, match=r"^--camera .*'TOKEN', which is not set") as error:
         parse_camera(text)
     assert SECRET not in str(error.value)
     monkeypatch.setenv("TOKEN", SECRET)

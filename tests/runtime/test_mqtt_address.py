@@ -37,7 +37,7 @@ def test_a_password_from_the_environment_may_hold_any_character(
 
 def test_a_variable_that_is_not_set_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MQTT_PASSWORD", raising=False)
-    with pytest.raises(UsageError, match="^--mqtt .*'MQTT_PASSWORD', which is not set"):
+    with pytest.raises(UsageError, match=r"^--mqtt .*'MQTT_PASSWORD', which is not set"):
         parse_address("mqtt://me:${MQTT_PASSWORD}@broker")
 
 
