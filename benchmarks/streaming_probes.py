@@ -205,20 +205,31 @@ def read_memory(status: Path = PROCESS_STATUS) -> Memory:
 class MemoryLog:
     """Samples memory about once per second; call ``tick`` often.
 
-    Attributes:
-        samples: Seconds since the first, and memory.
+    Its own memory is taken before the first sample: it must not grow while it looks for growth.
+
+    Args:
+        longest_s: Samples after so many seconds are left out.
     """
 
-    def __init__(self) -> None:
-        self.samples: list[tuple[float, Memory]] = []
+    def __init__(self, longest_s: float) -> None:
+        self._rows = np.ones((int(longest_s / MEMORY_EVERY_S) + 2, 3))
+        self._count = 0
         self._started = time.monotonic()
         self._next = 0.0
+
+    @property
+    def samples(self) -> list[tuple[float, Memory]]:
+        """Seconds since the first, and memory."""
+        rows = self._rows[: self._count].tolist()
+        return [(at, Memory(int(resident), int(own))) for at, resident, own in rows]
 
     def tick(self) -> None:
         """Take a sample if one is due."""
         elapsed = time.monotonic() - self._started
-        if elapsed >= self._next:
-            self.samples.append((elapsed, read_memory()))
+        if elapsed >= self._next and self._count < len(self._rows):
+            memory = read_memory()
+            self._rows[self._count] = elapsed, memory.resident, memory.anonymous
+            self._count += 1
             self._next = elapsed + MEMORY_EVERY_S
 
 

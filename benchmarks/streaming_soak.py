@@ -76,7 +76,8 @@ def _measure(options: argparse.Namespace) -> Findings:
         CompleteSource(f"camera {number + 1}", lambda: time.monotonic() >= ends)
         for number in range(options.cameras)
     ]
-    order, memory, cpu = OrderProbe(), MemoryLog(), ProcessTime()
+    order, cpu = OrderProbe(), ProcessTime()
+    memory = MemoryLog(options.minutes * 60.0 + WINDOW_S)
     with tempfile.TemporaryDirectory() as folder:
         lines = Path(folder) / "results.jsonl"
         jsonl = JsonlSink(lines, LINES)

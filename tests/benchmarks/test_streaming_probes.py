@@ -136,11 +136,20 @@ def test_memory_is_read_from_the_system(tmp_path: Path) -> None:
 def test_memory_is_sampled_once_per_second(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 100.0
     monkeypatch.setattr(time, "monotonic", lambda: now)
-    log = MemoryLog()
+    log = MemoryLog(longest_s=10.0)
     for _ in range(10):
         log.tick()
         now += 0.25
     assert [at for at, _ in log.samples] == [0.0, 1.0, 2.0]
+    assert all(memory.resident > memory.anonymous > 0 for _, memory in log.samples)
+
+
+def test_memory_takes_no_more_samples_than_it_has_room_for() -> None:
+    log = MemoryLog(longest_s=0.0)
+    for _ in range(5):
+        log._next = 0.0
+        log.tick()
+    assert len(log.samples) == 2
 
 
 def test_processor_time_counts_all_threads_of_the_process() -> None:
