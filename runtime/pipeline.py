@@ -139,16 +139,7 @@ class Pipeline:
 
     def summary(self) -> StreamSummary:
         """Return what the stream did, once it has ended."""
-        status = self.status()
-        return StreamSummary(
-            frames=sum(camera.results for camera in status.cameras),
-            dropped=sum(camera.dropped for camera in status.cameras),
-            detections=sum(camera.detections for camera in status.cameras),
-            seconds=status.seconds,
-            stages=dict(status.stages),
-            cameras=status.cameras,
-            sinks=status.sinks,
-        )
+        return StreamSummary.of(self.status())
 
     def run(self, on_tick: Callable[[], None] | None = None) -> StreamSummary:
         """Stream until all sources end, ``max_frames`` are done, or ``request_stop``.

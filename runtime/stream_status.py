@@ -120,6 +120,19 @@ class StreamSummary:
     cameras: tuple[CameraStatus, ...]
     sinks: tuple[SinkStatus, ...]
 
+    @classmethod
+    def of(cls, status: StreamStatus) -> StreamSummary:
+        """Return the summary of a stream whose status at its end this is."""
+        return cls(
+            frames=sum(camera.results for camera in status.cameras),
+            dropped=sum(camera.dropped for camera in status.cameras),
+            detections=sum(camera.detections for camera in status.cameras),
+            seconds=status.seconds,
+            stages=dict(status.stages),
+            cameras=status.cameras,
+            sinks=status.sinks,
+        )
+
     @property
     def frames_per_second(self) -> float:
         """Results per second of wall time."""

@@ -6,7 +6,14 @@ import threading
 
 import pytest
 
-from runtime.stream_status import RateMeter, SharedTimes, StreamSummary
+from runtime.source_state import SourceState
+from runtime.stream_status import (
+    CameraStatus,
+    RateMeter,
+    SharedTimes,
+    StreamStatus,
+    StreamSummary,
+)
 
 
 def test_a_steady_rate() -> None:
@@ -70,3 +77,15 @@ def test_times_can_be_read_while_they_are_recorded() -> None:
 def test_a_stream_of_no_time_has_no_rate() -> None:
     assert StreamSummary(0, 0, 0, 0.0, {}, (), ()).frames_per_second == 0.0
     assert StreamSummary(50, 0, 0, 2.0, {}, (), ()).frames_per_second == 25.0
+
+
+def test_a_summary_adds_up_what_cameras_did() -> None:
+    cameras = (
+        CameraStatus("a", SourceState.ENDED, captured=9, dropped=2, results=7, detections=5),
+        CameraStatus("b", SourceState.ENDED, captured=3, dropped=0, results=3, detections=4),
+    )
+    status = StreamStatus("tiny", "fp32", "x", 0.3, 2.0, cameras, (), {})
+    summary = StreamSummary.of(status)
+    assert (summary.frames, summary.dropped, summary.detections) == (10, 2, 9)
+    assert summary.frames_per_second == 5.0
+    assert summary.cameras == cameras
