@@ -279,6 +279,8 @@ import os, signal, threading, time
 from runtime import sink_group, streaming
 from runtime.sources import SourceSpec
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's job may ignore it
+
 def open_never():
     os.kill(os.getpid(), signal.SIGINT)
     time.sleep(600)
