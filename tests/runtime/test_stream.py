@@ -477,14 +477,15 @@ def test_ctrl_c_ends_in_good_order(tmp_path: Path, number: signal.Signals) -> No
     save, lines = tmp_path / "o.mp4", tmp_path / "o.jsonl"
     command = [sys.executable, SCRIPT, "--video", video, "--backend", "synthetic"]
     command += ["--save", save, "--jsonl", lines, "--summary-json", tmp_path / "o.json"]
+    inherited = signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup lets its jobs ignore it
     process = subprocess.Popen(
         [str(part) for part in command],
         cwd=tmp_path,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),  # a shell's job may ignore it
     )
+    signal.signal(signal.SIGHUP, inherited)
     partial = tmp_path / f".o.{process.pid}.part.jsonl"
     while process.poll() is None and not (partial.exists() and partial.stat().st_size):
         time.sleep(0.01)
