@@ -66,6 +66,7 @@ def test_closing_releases_the_capture() -> None:
     assert capture.released
 
 
+@pytest.mark.slow
 @needs_server
 @needs_ffmpeg
 def test_a_real_server_with_a_password_that_is_frozen_and_killed(

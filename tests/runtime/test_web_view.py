@@ -288,6 +288,7 @@ def send_and_leave(port: int, data: bytes, draw: random.Random) -> bytes:
             return b""
 
 
+@pytest.mark.slow
 def test_a_thousand_hostile_requests(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
