@@ -19,9 +19,8 @@ from runtime.gstreamer_process import (
 )
 from runtime.options_sources import SourceOptions
 from runtime.preprocess import bgr8_from_image
-from runtime.sources import Source, stall_message
+from runtime.sources import DEFAULT_FRAME_RATE, Source, stall_message
 
-DEFAULT_FRAME_RATE = 30.0
 # A decoder starts at a key frame, and many cameras send one in ten seconds only.
 FIRST_PICTURE_S = 12.0
 # A full sink drops the older picture: a slow reader sees the newest, and the camera never waits.

@@ -10,9 +10,9 @@ from runtime.errors import UsageError
 from runtime.frames import Frame
 from runtime.options_sources import STALL_TIMEOUT_S
 from runtime.pattern_picture import LEAST_WIDTH_PX, PatternPicture
+from runtime.sources import DEFAULT_FRAME_RATE
 
 DEFAULT_SIZE_HW = (480, 640)
-DEFAULT_FRAME_RATE = 30.0
 # Of one that is read as fast as it can be: what a recording of it states.
 FREE_RUNNING_RATE = 30.0
 AS_FAST_AS_READ = "max"

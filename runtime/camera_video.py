@@ -13,8 +13,8 @@ from runtime.errors import SourceError
 from runtime.frames import Frame
 from runtime.opencv_log import silence_opencv
 from runtime.preprocess import bgr8_from_image
+from runtime.sources import DEFAULT_FRAME_RATE
 
-DEFAULT_FRAME_RATE = 30.0
 # Some containers state an estimated length: only a clear difference means "cut short".
 LENGTH_TOLERANCE = 0.02
 LENGTH_TOLERANCE_FRAMES = 2
