@@ -24,7 +24,6 @@ if __package__ in (None, ""):  # run as a file: look up packages from the reposi
 
 from benchmarks.calibration_peer import EntropyPeer
 from benchmarks.common import Goal, Samples, Sense, ratio_of, run_rounds, spread_of, timed
-from benchmarks.machine_facts import peak_mib
 from benchmarks.report import Findings, benchmark_parser, run_benchmark
 from calibration.observers import Observation, Observer
 from calibration.quantize import observable
@@ -35,6 +34,7 @@ from runtime.command_line import CommandParser, positive
 from runtime.contract import read_contract
 from runtime.errors import UsageError
 from runtime.image_batches import ImageBatches, find_images
+from runtime.machine_facts import peak_mib
 
 NAME = "calibration_speed"
 OURS, PEER = "ours", "onnxruntime"

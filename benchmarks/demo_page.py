@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from benchmarks.machine_facts import busy_remark, machine_line
 from detectors.evaluate import AveragePrecision
+from runtime.machine_facts import busy_remark, machine_line
 from runtime.timing import StageSummary
 
 # Column titles by field of AveragePrecision.

@@ -19,13 +19,13 @@ if __package__ in (None, ""):  # run as a file: look up packages from the reposi
 
 from benchmarks.artifact_pair import PRECISIONS, add_pair_arguments, read_pair
 from benchmarks.demo_page import DemoSummary, StreamRecord, page
-from benchmarks.machine_facts import load_average, machine_facts
 from detectors.dataset import CocoSet, read_coco
 from detectors.evaluate import EVALUATION_OPTIONS, AveragePrecision, evaluate
 from detectors.predict import model_from_artifact
 from runtime.atomic_file import write_text
 from runtime.command_line import CommandParser
 from runtime.errors import DatasetError, UsageError, run_command
+from runtime.machine_facts import load_average, machine_facts
 from runtime.timing import StageSummary
 
 FORMAT = "cornerrt-demo-1"

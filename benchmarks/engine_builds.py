@@ -28,7 +28,6 @@ if __package__ in (None, ""):  # run as a file: look up packages from the reposi
 import cv2
 import numpy as np
 
-from benchmarks.machine_facts import peak_mib
 from benchmarks.report import RESULTS, Findings, run_benchmark
 from detectors.registry import DETECTORS, find_spec
 from export.build_engine import BuildRequest, build_engine
@@ -39,6 +38,7 @@ from plugins.library import find_library
 from runtime.command_line import CommandParser, positive
 from runtime.contract import read_contract, write_contract
 from runtime.errors import CornerRTError, UsageError
+from runtime.machine_facts import peak_mib
 from runtime.trt_module import load_tensorrt_rtx
 
 NAME = "engine_builds"

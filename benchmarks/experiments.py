@@ -39,7 +39,6 @@ from benchmarks.experiments_pictures import pair_examples
 from benchmarks.experiments_plots import draw_pairs, draw_plots
 from benchmarks.experiments_pooling import MODEL, WITH, train_runs, trained_network
 from benchmarks.experiments_tables import SHIPPED, experiment_tables, fill_tables
-from benchmarks.machine_facts import load_average, machine_facts
 from benchmarks.report import RESULTS, Findings, Surroundings, report_json
 from benchmarks.torch_threads import torch_threads
 from detectors.checkpoints import load_checkpoint
@@ -49,6 +48,7 @@ from runtime.atomic_file import sha256_of, write_text
 from runtime.backends import available_cores
 from runtime.command_line import CommandParser, check_output, positive
 from runtime.errors import ArtifactError, run_command
+from runtime.machine_facts import load_average, machine_facts
 
 NAME = "experiments"
 ROOT = Path(__file__).resolve().parents[1]

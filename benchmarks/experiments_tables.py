@@ -8,8 +8,8 @@ from statistics import fmean, median, stdev
 from typing import Any
 
 from benchmarks.demo_page import ABSENT, AP_COLUMNS, markdown_table
-from benchmarks.machine_facts import machine_line
 from runtime.errors import UsageError
+from runtime.machine_facts import machine_line
 
 Facts = Mapping[str, Any]
 

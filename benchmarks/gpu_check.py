@@ -27,11 +27,11 @@ if __package__ in (None, ""):  # run as a file: look up packages from the reposi
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from benchmarks.common import DEFAULT_ROUNDS
-from benchmarks.machine_facts import load_average, machine_facts
 from benchmarks.report import RESULTS, Findings, Surroundings, goal_text, report_body
 from runtime.atomic_file import write_text
 from runtime.command_line import CommandParser, check_output
 from runtime.errors import BackendError, CornerRTError, run_command
+from runtime.machine_facts import load_average, machine_facts
 from runtime.trt_module import find_gpu
 
 FORMAT = "cornerrt-gpu-check-1"

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.int8_accuracy_bench import BUILD, SHAPES, SOURCE
-from benchmarks.machine_facts import busy_remark, load_average, machine_facts, machine_line
 from benchmarks.report import RESULTS, Findings, Surroundings, goal_text, report_json
 from runtime.atomic_file import write_text
 from runtime.backends import available_cores
 from runtime.command_line import CommandParser, check_output, positive, seed
 from runtime.errors import run_command
+from runtime.machine_facts import busy_remark, load_average, machine_facts, machine_line
 
 SEEDS = (1, 2, 3)
 

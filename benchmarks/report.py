@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.common import DEFAULT_ROUNDS, MIN_ROUNDS, Goal, Ratio, Samples, spread_of
-from benchmarks.machine_facts import busy_remark, load_average, machine_facts, machine_line
 from runtime.atomic_file import write_text
 from runtime.backends import available_cores
 from runtime.command_line import CommandParser, check_output, positive
 from runtime.errors import run_command
+from runtime.machine_facts import busy_remark, load_average, machine_facts, machine_line
 
 FORMAT = "cornerrt-benchmark-1"
 RESULTS = Path(__file__).resolve().parent / "results"

@@ -8,9 +8,9 @@ import numpy as np
 
 from calibration.report_charts import score_scatter
 from calibration.report_comparison import PAIRED_SCORE, SHOWN_SCORE, Comparison, ImageChange
-from calibration.report_html import Html, join, paragraph, picture, section, table, tag
 from calibration.report_matching import MATCH_IOU
 from calibration.report_pictures import Case
+from runtime.html_parts import Html, join, paragraph, picture, section, table, tag
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 

@@ -6,8 +6,8 @@ import math
 
 import numpy as np
 
-from calibration.report_html import Html, join, tag
 from calibration.report_ranges import RangeView
+from runtime.html_parts import Html, join, tag
 
 # Points of a scatter plot: more cannot be told apart, and make the page heavy.
 MOST_POINTS = 6000

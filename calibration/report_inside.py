@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from calibration.report_accuracy import megabytes
 from calibration.report_charts import bar, range_histogram
 from calibration.report_extras import Latency, Loss, Sensitivity
-from calibration.report_html import Cell, Html, folded, join, paragraph, section, table, tag
 from calibration.report_ranges import RangeView
 from calibration.report_subjects import Subject
+from runtime.html_parts import Cell, Html, folded, join, paragraph, section, table, tag
 
 BLOCKS_SHOWN = 12
 RANGES_SHOWN = 12

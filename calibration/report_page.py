@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from calibration.report_accuracy import Findings, Result, accuracy, headline
 from calibration.report_changes import changed_detections, score_agreement
 from calibration.report_extras import Latency, Sensitivity
-from calibration.report_html import Html, join, open_tag, paragraph, tag
 from calibration.report_inside import Ranges, latency, provenance, ranges, sensitivity
 from calibration.report_measure import ImageSet
 from calibration.report_pictures import Case
-from calibration.report_style import SCRIPT, STYLE
+from runtime.html_parts import Html, join, open_tag, paragraph, tag
+from runtime.html_style import SCRIPT, STYLE
 
 CHAPTERS = {
     "summary": "In short",

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from calibration.report_style import SCRIPT, STYLE
+from runtime.html_style import SCRIPT, STYLE
 
 READ = ("ink", "soft", "accent", "worse", "better")
 FOR_TEXT = 4.5  # WCAG 2.1, level AA

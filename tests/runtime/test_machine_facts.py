@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import machine_facts
-from benchmarks.machine_facts import busy_remark, cpu_model, library_versions, machine_line
+from runtime import machine_facts
+from runtime.machine_facts import busy_remark, cpu_model, library_versions, machine_line
 
 
 def test_cpu_model_is_the_processors_name(tmp_path: Path):

@@ -6,7 +6,7 @@ import base64
 
 import pytest
 
-from calibration.report_html import Cell, Html, folded, join, markup, picture, section, table, tag
+from runtime.html_parts import Cell, Html, folded, join, markup, picture, section, table, tag
 from tests.calibration.pages import Page
 from tests.calibration.report_sets import AWKWARD
 
