@@ -6,6 +6,7 @@ looks on until standard input has a line or ends, and prints how many pictures e
 
 from __future__ import annotations
 
+import os
 import selectors
 import socket
 import sys
@@ -40,6 +41,7 @@ class Viewer:
 
 def main() -> int:
     """Look on until told to stop; returns 1 if no picture comes."""
+    os.nice(19)  # viewers have machines of their own: the stream must not pay for what they do
     port, path, count = int(sys.argv[1]), sys.argv[2], int(sys.argv[3])
     viewers = [Viewer(port, path) for _ in range(count)]
     with selectors.DefaultSelector() as selector:

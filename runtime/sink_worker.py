@@ -12,10 +12,13 @@ from runtime.frame_buffer import DropPolicy, FrameBuffer
 from runtime.frames import FrameResult
 from runtime.sinks import Sink
 from runtime.stream_status import SharedTimes, SinkStatus
+from runtime.thread_priority import give_way
 
 # Pictures take megabytes each; without them, a second or so of several cameras may wait.
 CAPACITY_WITH_PICTURES = 4
 CAPACITY_WITHOUT = 256
+# Whoever looks on must not slow down what is looked at; what is kept has no lower rank.
+SHOWING_SINKS = frozenset({"serve"})
 
 
 class SinkWorker:
@@ -86,6 +89,10 @@ class SinkWorker:
         return SinkStatus(self.sink.name, self._published, dropped, self._problem, times)
 
     def _run(self) -> None:
+        if self.sink.name == "serve":
+            from runtime.thread_priority import give_way
+
+            give_way()
         try:
             while (result := self._waiting.get()) is not None:
                 self.publish(result)

@@ -16,6 +16,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from runtime.errors import OutputError
 from runtime.options_web import ServeAddress
+from runtime.thread_priority import give_way
 from runtime.web_access import Application
 
 MOST_CONNECTIONS = 128
@@ -107,6 +108,7 @@ class WebServer:
         self._thread.join(STOP_TIMEOUT_S)
 
     def _run(self) -> None:
+        give_way()
         try:
             asyncio.run(self._serve())
         except Exception as error:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import os
+import sys
 import threading
 
 import pytest
@@ -12,6 +14,7 @@ from runtime.errors import OutputError
 from runtime.frame_buffer import DropPolicy
 from runtime.frames import Frame, FrameResult
 from runtime.sink_worker import CAPACITY_WITH_PICTURES, SinkWorker
+from runtime.thread_priority import NICENESS
 from tests.builders import picture
 from tests.fakes.sinks import FakeSink
 
@@ -75,6 +78,20 @@ def test_what_waits_is_published_before_the_end() -> None:
     sink = FakeSink(delay_s=0.01)
     run(worker_of(sink, BLOCK), 15)
     assert sequences(sink) == list(range(15))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a niceness is a thread's on Linux only")
+@pytest.mark.parametrize(("name", "gives_way"), [("serve", True), ("save", False)])
+def test_what_only_shows_gives_way_to_the_network(name: str, gives_way: bool) -> None:
+    usual = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+    seen: list[int] = []
+
+    class Looking(FakeSink):
+        def publish(self, result: FrameResult) -> None:
+            seen.append(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
+
+    run(worker_of(Looking(name=name), LATEST), 1)
+    assert seen == [max(usual, NICENESS) if gives_way else usual]
 
 
 def test_a_slow_sink_of_a_camera_loses_the_oldest_and_delays_nobody() -> None:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import socket
+import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -17,6 +20,7 @@ pytest.importorskip("uvicorn", reason="the web view's libraries: pip install -e 
 from runtime import web_server
 from runtime.errors import OutputError
 from runtime.options_web import ServeAddress
+from runtime.thread_priority import NICENESS
 from runtime.web_server import WebServer, listen
 from tests.fakes.web_client import connect, exchange, get, open_stream, read_all
 
@@ -56,6 +60,21 @@ def test_it_answers_until_it_is_closed() -> None:
     with pytest.raises(ConnectionRefusedError):
         connect(port)
     listen(ServeAddress("127.0.0.1", port)).close()  # the port is free again
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a niceness is a thread's on Linux only")
+def test_it_gives_way_to_the_network() -> None:
+    seen: list[int] = []
+
+    async def looking(scope: Any, receive: Any, send: Any) -> None:
+        seen.append(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
+        await application(scope, receive, send)
+
+    listener = listen(LOOPBACK)
+    server = WebServer(looking, listener)
+    get(int(listener.getsockname()[1]), "/")
+    server.close()
+    assert seen == [max(NICENESS, os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))]
 
 
 def test_a_port_in_use_is_one_clear_error() -> None:
