@@ -89,9 +89,7 @@ class SinkWorker:
         return SinkStatus(self.sink.name, self._published, dropped, self._problem, times)
 
     def _run(self) -> None:
-        if self.sink.name == "serve":
-            from runtime.thread_priority import give_way
-
+        if self.sink.name in SHOWING_SINKS:
             give_way()
         try:
             while (result := self._waiting.get()) is not None:
