@@ -1,20 +1,22 @@
 """The names that weights go by in a file, and what they say about its origin.
 
-Four layouts are understood, told apart by the keys themselves:
+Five layouts are understood, told apart by the keys themselves:
 
 - ``cornerrt``: the names of our modules, which are those of CornerNet-Lite.
 - ``cornernet-lite``: the same behind ``module.``, as ``DataParallel`` saves them.
 - ``cornernet-2018``: the first release of CornerNet, whose modules had other names.
-- ``mmdetection``: CornerNet as mmdetection 2.x and 3.x store it.
+- ``centernet``: the release of CenterNet, whose modules have other names.
+- ``mmdetection``: CornerNet and CenterNet as mmdetection 2.x and 3.x store them.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import torch
 
+from detectors import checkpoint_centernet, checkpoint_mmdetection_centernet
 from detectors.checkpoint_mmdetection import LAYOUT, MARK, rename_keys
 from detectors.registry import DETECTORS, build_detector
 
@@ -58,10 +60,21 @@ def name_layout(file_keys: Iterable[str]) -> tuple[str, dict[str, str]]:
     is_parallel = all(key.startswith(PARALLEL_PREFIX) for key in originals)
     plain = {k.removeprefix(PARALLEL_PREFIX) if is_parallel else k: k for k in originals}
     if any(key.startswith(MARK) for key in plain):
-        return LAYOUT, {ours: plain[theirs] for ours, theirs in rename_keys(plain).items()}
+        return LAYOUT, _originals(rename_keys(plain), plain)
+    if any(key.startswith(checkpoint_mmdetection_centernet.MARK) for key in plain):
+        return LAYOUT, _originals(checkpoint_mmdetection_centernet.rename_keys(plain), plain)
+    if any(key.startswith(checkpoint_centernet.MARK) for key in plain):
+        return checkpoint_centernet.LAYOUT, _originals(
+            checkpoint_centernet.rename_keys(plain), plain
+        )
     if any(key.startswith("kps.") for key in plain):  # the hourglasses' name in 2018
         return "cornernet-2018", {_rename_2018(key): original for key, original in plain.items()}
     return "cornernet-lite" if is_parallel else "cornerrt", plain
+
+
+def _originals(renamed: Mapping[str, str], plain: Mapping[str, str]) -> dict[str, str]:
+    """Return the file's key by our key, from keys without the prefix by our key."""
+    return {ours: plain[theirs] for ours, theirs in renamed.items()}
 
 
 def find_model_name(keys: Iterable[str]) -> str | None:

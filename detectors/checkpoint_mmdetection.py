@@ -50,6 +50,11 @@ MEAN_RGB = (123.675, 116.28, 103.53)
 STD_RGB = (58.395, 57.12, 57.375)
 FIRST_WEIGHT = "hg.pre.0.conv.weight"
 FIRST_MEAN = "hg.pre.0.bn.running_mean"
+# First convolution, and the mean behind it, of our CornerNet and of our CenterNets on ResNet.
+FIRST_LAYERS = (
+    (FIRST_WEIGHT, FIRST_MEAN),
+    ("backbone.stem.conv.weight", "backbone.stem.bn.running_mean"),
+)
 INPUT_NOTE = (
     "trained on RGB with other statistics: the first layer was rewritten for BGR with COCO's, "
     "exactly but for the outermost 3 pixels, whose padding now has COCO's mean colour"
@@ -89,17 +94,16 @@ def fold_input(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     Returns:
         The weights with two tensors replaced; as they were, if one of the two is missing.
     """
-    if FIRST_WEIGHT not in tensors or FIRST_MEAN not in tensors:
-        return dict(tensors)
-    weight, mean = tensors[FIRST_WEIGHT], tensors[FIRST_MEAN]
+    folded = dict(tensors)
     factor, constant = input_conversion()
-    swapped = weight.double().flip(1)  # its channels were red, green, blue
-    folded = swapped * factor[:, None, None]
-    moved = mean.double() - (swapped * constant[:, None, None]).sum((1, 2, 3))
-    return dict(tensors) | {
-        FIRST_WEIGHT: folded.to(weight.dtype),
-        FIRST_MEAN: moved.to(mean.dtype),
-    }
+    for weight_key, mean_key in FIRST_LAYERS:
+        if weight_key in tensors and mean_key in tensors:
+            weight, mean = tensors[weight_key], tensors[mean_key]
+            swapped = weight.double().flip(1)  # its channels were red, green, blue
+            scaled = swapped * factor[:, None, None]
+            moved = mean.double() - (swapped * constant[:, None, None]).sum((1, 2, 3))
+            folded |= {weight_key: scaled.to(weight.dtype), mean_key: moved.to(mean.dtype)}
+    return folded
 
 
 def input_conversion() -> tuple[Tensor, Tensor]:

@@ -1,11 +1,12 @@
 """Weights on disk: reading our safetensors and the published pickles, writing safetensors.
 
-Published are those of CornerNet, CornerNet-Lite (``.pkl``) and mmdetection (``.pth``).
+Published are those of CornerNet, CornerNet-Lite (``.pkl``), CenterNet and mmdetection (``.pth``).
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,8 +20,13 @@ from detectors.checkpoint_files import SUFFIX, read_content, read_metadata, read
 from detectors.checkpoint_layouts import find_model_name, is_counter, name_layout
 from detectors.checkpoint_mmdetection import INPUT_NOTE, class_names_of, fold_input
 from detectors.checkpoint_mmdetection import LAYOUT as MMDETECTION
+from detectors.checkpoint_mmdetection_centernet import add_biases
 from runtime.atomic_file import replace_when_done
 from runtime.errors import CheckpointError, OutputError
+
+# A key of a heatmap's head: heads.tl_heat.1 of nano, tl_heats.0.1 of the published CornerNets,
+# heads.0.hm.2 of CenterNets.
+HEATMAP_LAYER = re.compile(r"_heat|^heads\.(\d+\.)?hm\.")
 
 
 @dataclass(frozen=True)
@@ -28,13 +34,14 @@ class LoadReport:
     """What became of every key.
 
     Attributes:
-        layout: "cornerrt", "cornernet-lite", "cornernet-2018" or "mmdetection".
+        layout: "cornerrt", "cornernet-lite", "cornernet-2018", "centernet" or "mmdetection".
         matched: Keys of the model that were filled.
         missing: Keys of the model that the file lacks; step counters of batch normalisation, which
             evaluation never reads, may be absent and are not listed.
         unexpected: Keys of the file, as written there, that the model lacks.
         misshaped: Keys of the model for which the file has another shape; left as they were.
-        ignored: Keys of the file that hold a second copy, as mmdetection's averaging leaves.
+        ignored: Keys of the file that nothing needs: a second copy, as mmdetection's averaging
+            leaves, and what CenterNet's release stores but never computes with.
         note: What had to be changed in the weights; "" if nothing.
     """
 
@@ -63,7 +70,7 @@ class LoadReport:
             if keys:
                 parts.append(f"{len(keys)} {label} ({', '.join(keys)})")
         if self.ignored:
-            parts.append(f"{len(self.ignored)} copies ignored")
+            parts.append(f"{len(self.ignored)} unused ignored")
         note = f"; {self.note}" if self.note else ""
         return f"layout {self.layout}: " + ", ".join(parts) + note
 
@@ -90,6 +97,8 @@ def load_checkpoint(model: nn.Module, path: Path | str, strict: bool = True) -> 
     tensors = read_tensors(Path(path))
     layout, file_keys = name_layout(tensors)
     found = {key: tensors[original] for key, original in file_keys.items()}
+    if layout == MMDETECTION:
+        found = add_biases(found)
     state = model.state_dict()
     common = [key for key in state if key in found]
     matched = [key for key in common if found[key].shape == state[key].shape]
@@ -188,7 +197,7 @@ def _explain_mismatch(
     if not report.matched and not report.misshaped:
         key = next(iter(found))
         return f"has keys such as {key!r} and no weights of {wanted}; expected its state_dict()"
-    if report.misshaped and all("_heat" in key for key in report.misshaped):
+    if report.misshaped and all(HEATMAP_LAYER.search(key) for key in report.misshaped):
         key = report.misshaped[0]
         classes, expected = found[key].shape[0], state[key].shape[0]
         return (

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from detectors.blocks import ConvBlock, Residual
 from detectors.heads import POOL_DIRECTIONS, CornerModule, corner_heads
-from detectors.hourglass import HourglassSpec, StackedHourglass, StackOutput, nearest_upsample
+from detectors.hourglass import StackedHourglass, StackOutput, hourglass104
 from runtime.contract import MAP_NAMES
 
 # Channels of every published CornerNet's feature maps and of its pooled branches.
@@ -70,11 +69,7 @@ def cornernet_hourglass104(num_classes: int) -> CornerNet:
 
     Source: section 3.6 for the backbone.
     """
-    stem = nn.Sequential(ConvBlock(7, 3, 128, stride=2), Residual(128, CHANNELS, stride=2))
-    spec = HourglassSpec(
-        (CHANNELS, 256, 384, 384, 384, 512), (2, 2, 2, 2, 2, 4), Residual, nearest_upsample
-    )
-    return CornerNet(StackedHourglass(stem, spec, stacks=2), num_classes, head_kernel=3)
+    return CornerNet(StackedHourglass(*hourglass104(), stacks=2), num_classes, head_kernel=3)
 
 
 def _corner_modules(corner: str, stacks: int) -> nn.ModuleList:

@@ -43,12 +43,21 @@ class CornerNetNano(nn.Module):
 
     def __init__(self, num_classes: int) -> None:
         super().__init__()
-        self.stem = nn.Sequential(
-            ConvBlock(3, 3, 24, stride=2), ConvBlock(3, 24, CHANNELS, stride=2)
-        )
-        spec = HourglassSpec((CHANNELS, 64, 96, 128), (1, 1, 1, 2), Residual, nearest_upsample)
-        self.hourglass = Hourglass(spec)
+        self.stem = nano_stem()
+        self.hourglass = nano_hourglass()
         self.conv = ConvBlock(3, CHANNELS, CHANNELS)
         self.tl_module = CornerModule(CHANNELS, POOLED, POOL_DIRECTIONS["tl"])
         self.br_module = CornerModule(CHANNELS, POOLED, POOL_DIRECTIONS["br"])
         self.heads = nn.ModuleDict(corner_heads(num_classes, CHANNELS, kernel=1))
+
+
+def nano_stem() -> nn.Sequential:
+    """Return what brings images to stride 4 and 48 channels."""
+    return nn.Sequential(ConvBlock(3, 3, 24, stride=2), ConvBlock(3, 24, CHANNELS, stride=2))
+
+
+def nano_hourglass() -> Hourglass:
+    """Return the hourglass of three levels behind the stem."""
+    return Hourglass(
+        HourglassSpec((CHANNELS, 64, 96, 128), (1, 1, 1, 2), Residual, nearest_upsample)
+    )

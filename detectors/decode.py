@@ -43,6 +43,24 @@ class Corners(NamedTuple):
     tags: Tensor
 
 
+class Peaks(NamedTuple):
+    """The best peaks of a heatmap per image, best first; every tensor is (N, K).
+
+    Attributes:
+        scores: float32, in [0, 1].
+        classes: int64.
+        cells: int64, row times the map's width plus column.
+        cells_x: float32, column of the peak's cell.
+        cells_y: float32, row of the peak's cell.
+    """
+
+    scores: Tensor
+    classes: Tensor
+    cells: Tensor
+    cells_x: Tensor
+    cells_y: Tensor
+
+
 def decode_corners(  # noqa: PLR0913 - four parameters of the paper, one of its follow-up
     maps: Mapping[str, Tensor],
     top_k: int,
@@ -151,18 +169,34 @@ def find_corners(maps: Mapping[str, Tensor], corner: str, top_k: int, nms_kernel
 
     Source: Law and Deng, "CornerNet", arXiv:1808.01244, section 4.2.
     """
-    heat = maps[f"{corner}_heat"].float().sigmoid()
+    peaks = find_peaks(maps[f"{corner}_heat"], top_k, nms_kernel)
+    tags = maps[f"{corner}_tag"].float().flatten(1).gather(1, peaks.cells)
+    offsets_x, offsets_y = maps[f"{corner}_off"].float().flatten(2).unbind(1)
+    x = peaks.cells_x + offsets_x.gather(1, peaks.cells)
+    y = peaks.cells_y + offsets_y.gather(1, peaks.cells)
+    return Corners(peaks.scores, peaks.classes, peaks.cells_x, peaks.cells_y, x, y, tags)
+
+
+def find_peaks(heat: Tensor, top_k: int, nms_kernel: int) -> Peaks:
+    """Keep the ``top_k`` strongest peaks over all classes, as ``find_corners`` does.
+
+    Args:
+        heat: Logits (N, C, h, w), any float dtype.
+        top_k: Peaks kept per image; at most C * h * w.
+        nms_kernel: Side of the window of a peak, in cells; odd.
+
+    Raises:
+        RuntimeError: From PyTorch, if the heatmap holds fewer than ``top_k`` cells;
+            ``check_peaks`` finds out beforehand.
+    """
+    heat = heat.float().sigmoid()
     height, width = heat.shape[2:]
     strongest_near = functional.max_pool2d(heat, nms_kernel, stride=1, padding=nms_kernel // 2)
     peaks = heat * (strongest_near == heat)
     scores, places = torch.topk(peaks.flatten(1), top_k)
     classes, cells = _split_index(places, height * width)
     rows, columns = _split_index(cells, width)
-    cells_x, cells_y = columns.float(), rows.float()
-    tags = maps[f"{corner}_tag"].float().flatten(1).gather(1, cells)
-    offsets_x, offsets_y = maps[f"{corner}_off"].float().flatten(2).unbind(1)
-    x, y = cells_x + offsets_x.gather(1, cells), cells_y + offsets_y.gather(1, cells)
-    return Corners(scores, classes, cells_x, cells_y, x, y, tags)
+    return Peaks(scores, classes, cells, columns.float(), rows.float())
 
 
 def _split_index(indices: Tensor, size: int) -> tuple[Tensor, Tensor]:
@@ -172,17 +206,27 @@ def _split_index(indices: Tensor, size: int) -> tuple[Tensor, Tensor]:
 
 
 def _check_parameters(heat: Tensor, top_k: int, nms_kernel: int, num_dets: int) -> None:
-    if nms_kernel < 1 or nms_kernel % 2 == 0:
-        raise UsageError(f"nms_kernel is {nms_kernel}; expected an odd number; use 3")
     if not 1 <= num_dets <= top_k * top_k:
         raise UsageError(
             f"num_dets is {num_dets} with top_k {top_k}; expected 1 to top_k * top_k = "
             f"{top_k * top_k} pairs; change one of them"
         )
+    check_peaks(heat, top_k, nms_kernel)
+
+
+def check_peaks(heat: Tensor, top_k: int, nms_kernel: int) -> None:
+    """Refuse parameters of ``find_peaks`` that are out of range.
+
+    Raises:
+        UsageError: If ``nms_kernel`` is no odd number, or the heatmap holds fewer than ``top_k``
+            cells.
+    """
+    if nms_kernel < 1 or nms_kernel % 2 == 0:
+        raise UsageError(f"nms_kernel is {nms_kernel}; expected an odd number; use 3")
     if torch.compiler.is_compiling():
         return  # a traced size may be symbolic; comparing it would fix it
     cells = heat.shape[1] * heat.shape[2] * heat.shape[3]
-    if top_k > cells:
+    if not 1 <= top_k <= cells:
         raise UsageError(
             f"top_k is {top_k}, but a heatmap of shape {tuple(heat.shape[1:])} has {cells} cells; "
             "use a smaller top_k or a larger input"

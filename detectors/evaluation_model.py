@@ -20,7 +20,7 @@ from detectors.predict import (
     NetworkRunner,
     model_from_artifact,
 )
-from detectors.registry import build_detector, check_size, find_spec
+from detectors.registry import build_detector, check_size, require_decoder
 from detectors.saccade_predict import SaccadePredictor, detector_from_network
 from runtime.errors import UsageError
 
@@ -32,13 +32,14 @@ def open_model(options: argparse.Namespace) -> EvaluationModel:
         options: Checked by ``detectors.evaluation_options.check_options``.
 
     Raises:
-        UsageError: If an option is out of range, or the device is not there.
+        UsageError: If an option is out of range, the model has no decoder, or the device is not
+            there.
         CornerRTError: If the artifact or checkpoint cannot be opened.
     """
     if options.artifact is not None:
         artifact: Path = options.artifact
         return model_from_artifact(artifact, letterbox_options(options), flip=options.flip)
-    spec = find_spec(options.model)
+    spec = require_decoder(options.model)
     size_hw = tuple(options.size) if options.size else spec.default_size_hw
     check_size(options.model, size_hw)
     is_published = options.protocol == Protocol.PUBLISHED.value

@@ -42,6 +42,16 @@ class HourglassSpec:
         return HourglassSpec(self.channels[1:], self.blocks[1:], self.block, self.upsample)
 
 
+def hourglass104() -> tuple[nn.Sequential, HourglassSpec]:
+    """Return stem and hourglass of the published 104-layer network, which stacks two; stride 4.
+
+    Source: CornerNet, arXiv:1808.01244, section 3.6.
+    """
+    channels = (256, 256, 384, 384, 384, 512)
+    stem = nn.Sequential(ConvBlock(7, 3, 128, stride=2), Residual(128, channels[0], stride=2))
+    return stem, HourglassSpec(channels, (2, 2, 2, 2, 2, 4), Residual, nearest_upsample)
+
+
 def nearest_upsample(channels: int) -> nn.Module:
     """Return parameter-free doubling by repetition; ``channels`` is unused."""
     return nn.Upsample(scale_factor=2, mode="nearest")

@@ -13,13 +13,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from runtime.contract import ATTENTION_NAMES
+from runtime.contract import ATTENTION_NAMES, MAP_NAMES
 
 # The published code keeps probabilities this far from 0 and 1; beyond, gradients are zero.
 PROBABILITY_MARGIN = 1e-4
 # Added to the divisors of the embedding and offset losses, so that zero objects divide by it.
 COUNT_MARGIN = 1e-4
 CORNERS = ("tl", "br")
+TARGET_NAMES = (*(f"{c}_{kind}" for c in CORNERS for kind in ("heat", "off", "inds")), "mask")
 
 
 @dataclass(frozen=True)
@@ -30,11 +31,13 @@ class LossWeights:
         pull: Corners of one object share an embedding; 0.1 as published.
         push: Objects differ in embedding; 0.1 as published.
         offset: Position inside the cell; 1 as published.
+        size: Width and height of a box, in the CenterNet family; 0.1 as published.
     """
 
     pull: float = 0.1
     push: float = 0.1
     offset: float = 1.0
+    size: float = 0.1
 
 
 def cornernet_loss(
@@ -64,18 +67,18 @@ def cornernet_loss(
         ValueError: If there is no stack, or a map or target is missing; names it.
     """
     weights = weights or LossWeights()
-    _check_keys(outputs_per_stack, targets)
+    check_keys(outputs_per_stack, targets, MAP_NAMES, TARGET_NAMES)
     mask = targets["mask"].bool()
     parts = {"focal": [], "pull": [], "push": [], "offset": []}
     for maps in outputs_per_stack:
         tags = []
         for corner in CORNERS:
-            heat = _at_least_float32(maps[f"{corner}_heat"])
+            heat = at_least_float32(maps[f"{corner}_heat"])
             valid = targets.get(f"{corner}_valid")
             parts["focal"].append(focal_loss(heat, targets[f"{corner}_heat"], valid))
             indices = targets[f"{corner}_inds"]
-            tags.append(_values_at(maps[f"{corner}_tag"], indices).squeeze(2))
-            offsets = _values_at(maps[f"{corner}_off"], indices)
+            tags.append(values_at(maps[f"{corner}_tag"], indices).squeeze(2))
+            offsets = values_at(maps[f"{corner}_off"], indices)
             parts["offset"].append(offset_loss(offsets, targets[f"{corner}_off"], mask))
         pull, push = embedding_loss(tags[0], tags[1], mask)
         parts["pull"].append(pull)
@@ -113,7 +116,7 @@ def saccade_loss(
     stacks = len(outputs_per_stack)
     _check_attention(outputs_per_stack, targets)
     parts = [
-        focal_loss(_at_least_float32(maps[name]), targets[name])
+        focal_loss(at_least_float32(maps[name]), targets[name])
         for maps in outputs_per_stack
         for name in ATTENTION_NAMES
     ]
@@ -182,30 +185,36 @@ def offset_loss(offsets: Tensor, target: Tensor, mask: Tensor) -> Tensor:
     return torch.where(mask.unsqueeze(2), distance, 0).sum() / (mask.sum() + COUNT_MARGIN)
 
 
-def _values_at(values_map: Tensor, indices: Tensor) -> Tensor:
+def values_at(values_map: Tensor, indices: Tensor) -> Tensor:
     """Read a map (N, K, h, w) at flat cells (N, M); returns (N, M, K), at least float32."""
     channels = values_map.shape[1]
     picked = indices.unsqueeze(1).expand(-1, channels, -1)
-    return _at_least_float32(values_map.flatten(2).gather(2, picked)).transpose(1, 2)
+    return at_least_float32(values_map.flatten(2).gather(2, picked)).transpose(1, 2)
 
 
-def _at_least_float32(values: Tensor) -> Tensor:
+def at_least_float32(values: Tensor) -> Tensor:
+    """Return values that losses can be computed with."""
     return values if values.dtype == torch.float64 else values.float()
 
 
-def _check_keys(
-    outputs_per_stack: Sequence[Mapping[str, Tensor]], targets: Mapping[str, Tensor]
+def check_keys(
+    outputs_per_stack: Sequence[Mapping[str, Tensor]],
+    targets: Mapping[str, Tensor],
+    map_names: Sequence[str],
+    target_names: Sequence[str],
 ) -> None:
-    """Name what is missing before an arithmetic error would hide it."""
+    """Name what is missing before an arithmetic error would hide it.
+
+    Raises:
+        ValueError: If there is no stack, or a map or target is missing.
+    """
     if not outputs_per_stack:
-        raise ValueError("cornernet_loss got no stack; expected the maps of at least one")
-    map_names = [f"{corner}_{kind}" for corner in CORNERS for kind in ("heat", "tag", "off")]
-    target_names = [f"{corner}_{kind}" for corner in CORNERS for kind in ("heat", "off", "inds")]
+        raise ValueError("the loss got no stack; expected the maps of at least one")
     for index, maps in enumerate(outputs_per_stack):
         if missing := [name for name in map_names if name not in maps]:
-            raise ValueError(f"stack {index} lacks {missing}; expected all of {map_names}")
-    if missing := [name for name in [*target_names, "mask"] if name not in targets]:
-        raise ValueError(f"targets lack {missing}; expected all of {[*target_names, 'mask']}")
+            raise ValueError(f"stack {index} lacks {missing}; expected all of {(*map_names,)}")
+    if missing := [name for name in target_names if name not in targets]:
+        raise ValueError(f"targets lack {missing}; expected all of {(*target_names,)}")
 
 
 def _check_attention(

@@ -8,11 +8,21 @@ from pathlib import Path
 
 from torch import nn
 
+from detectors.centernet import (
+    centernet_dla34,
+    centernet_dla34_dcn,
+    centernet_hourglass104,
+    centernet_resdcn18,
+    centernet_resnet18,
+    centernet_resnet18_mmdetection,
+)
+from detectors.centernet_decode import CenterDecodeParams
+from detectors.centernet_heads import CENTER_MAP_NAMES
 from detectors.cornernet import cornernet_hourglass104
 from detectors.cornernet_nano import CornerNetNano
 from detectors.cornernet_saccade import CornerNetSaccade
 from detectors.cornernet_squeeze import cornernet_squeeze
-from runtime.contract import ATTENTION_NAMES, DecodeParams
+from runtime.contract import ATTENTION_NAMES, MAP_NAMES, DecodeParams
 from runtime.errors import UsageError
 
 # BGR statistics of COCO in [0, 1], from the published CornerNet configurations.
@@ -36,6 +46,7 @@ class DetectorSpec:
         std_bgr: Divisor after that.
         attention_names: Maps beside the six that say where to look closer; detectors that have
             them are run by ``runtime.saccade``.
+        map_names: The network's raw maps.
     """
 
     build: Callable[[int], nn.Module]
@@ -44,10 +55,25 @@ class DetectorSpec:
     default_size_hw: tuple[int, int]
     size_divisor: int
     size_remainder: int
-    decode: DecodeParams
+    decode: DecodeParams | CenterDecodeParams
     mean_bgr: tuple[float, float, float] = COCO_MEAN_BGR
     std_bgr: tuple[float, float, float] = COCO_STD_BGR
     attention_names: tuple[str, ...] = ()
+    map_names: tuple[str, ...] = MAP_NAMES
+
+
+def _centernet(build: Callable[[int], nn.Module], size_divisor: int = 32) -> DetectorSpec:
+    """Describe a published CenterNet; all are tested at 512x512 and keep 100 boxes."""
+    return DetectorSpec(
+        build,
+        "centernet",
+        4,
+        (512, 512),
+        size_divisor,
+        0,
+        CenterDecodeParams(100, 3),
+        map_names=CENTER_MAP_NAMES,
+    )
 
 
 # Weights that come with the repository.
@@ -76,6 +102,12 @@ DETECTORS: dict[str, DetectorSpec] = {
     "cornernet-nano": DetectorSpec(
         CornerNetNano, "cornernet", 4, (320, 320), 32, 0, DecodeParams(50, 3, 0.5, 100, "geometric")
     ),
+    "centernet-hourglass104": _centernet(centernet_hourglass104, size_divisor=128),
+    "centernet-dla34": _centernet(centernet_dla34),
+    "centernet-dla34-dcn": _centernet(centernet_dla34_dcn),
+    "centernet-resnet18": _centernet(centernet_resnet18),
+    "centernet-resdcn18": _centernet(centernet_resdcn18),
+    "centernet-resnet18-mmdetection": _centernet(centernet_resnet18_mmdetection),
 }
 
 
@@ -90,12 +122,28 @@ def find_spec(name: str) -> DetectorSpec:
     return DETECTORS[name]
 
 
+def require_decoder(name: str) -> DetectorSpec:
+    """Return the spec of a detector whose maps can be made into boxes and into a graph.
+
+    Raises:
+        UsageError: If no detector has this name, or its family has no decoder; lists those that do.
+    """
+    spec = find_spec(name)
+    if not isinstance(spec.decode, DecodeParams):
+        usable = sorted(n for n, one in DETECTORS.items() if isinstance(one.decode, DecodeParams))
+        raise UsageError(
+            f"{name} is of family {spec.family}, which cannot be decoded; "
+            f"expected one of {', '.join(usable)}"
+        )
+    return spec
+
+
 def build_detector(name: str, num_classes: int = 80) -> nn.Module:
     """Build a detector with fresh weights, in training mode.
 
     ``model(images)`` takes normalised float32 (N, 3, H, W). In evaluation mode it returns a dict of
     raw maps, heatmaps as logits, of the last stack; in training mode a list of such dicts, one per
-    stack. Their keys are ``runtime.contract.MAP_NAMES``, then the spec's ``attention_names``.
+    stack. Their keys are the spec's ``map_names``, then its ``attention_names``.
 
     Args:
         name: A key of ``DETECTORS``.

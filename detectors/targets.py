@@ -63,7 +63,7 @@ def build_targets(
     Raises:
         DatasetError: If shapes disagree, a coordinate is not finite, or a class id is unknown.
     """
-    boxes, class_ids = _usable_boxes(boxes_xyxy, class_ids, spec)
+    boxes, class_ids = usable_boxes(boxes_xyxy, class_ids, spec.num_classes, spec.input_hw)
     (in_h, in_w), (out_h, out_w) = spec.input_hw, spec.output_hw
     scale_xy = np.array([out_w / in_w, out_h / in_h])
     corners = boxes.reshape(-1, 2, 2) * scale_xy  # (n, tl or br, x or y), in cells
@@ -71,7 +71,7 @@ def build_targets(
     cells = np.minimum(corners.astype(np.int64), np.array([out_w - 1, out_h - 1]))
     sizes = np.ceil((boxes[:, 2:] - boxes[:, :2]) * scale_xy)
     radii = [math.floor(gaussian_radius(h, w, spec.gaussian_iou)) for w, h in sizes.tolist()]
-    rows = _largest(boxes, spec.max_objects)
+    rows = largest_boxes(boxes, spec.max_objects)
 
     targets = {"mask": np.zeros(spec.max_objects, np.uint8)}
     targets["mask"][: len(rows)] = 1
@@ -89,10 +89,23 @@ def build_targets(
     return targets
 
 
-def _usable_boxes(
-    boxes_xyxy: np.ndarray, class_ids: np.ndarray, spec: TargetSpec
+def usable_boxes(
+    boxes_xyxy: np.ndarray, class_ids: np.ndarray, num_classes: int, input_hw: tuple[int, int]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Check the annotations of an image, clip its boxes, and drop the empty ones."""
+    """Check the annotations of an image, clip its boxes, and drop the empty ones.
+
+    Args:
+        boxes_xyxy: As for ``build_targets``.
+        class_ids: As for ``build_targets``.
+        num_classes: Known classes.
+        input_hw: Height and width of the network's input, in pixels.
+
+    Returns:
+        Boxes float64 (m, 4) inside the input, and their class ids (m,).
+
+    Raises:
+        DatasetError: If shapes disagree, a coordinate is not finite, or a class id is unknown.
+    """
     boxes, class_ids = np.asarray(boxes_xyxy, np.float64), np.asarray(class_ids)
     if boxes.shape != (len(class_ids), 4):
         raise DatasetError(
@@ -101,19 +114,19 @@ def _usable_boxes(
         )
     if not np.isfinite(boxes).all():
         raise DatasetError("a box has a coordinate that is not finite; check the annotations")
-    wrong = class_ids[(class_ids < 0) | (class_ids >= spec.num_classes)]
+    wrong = class_ids[(class_ids < 0) | (class_ids >= num_classes)]
     if wrong.size:
         raise DatasetError(
-            f"class id {wrong[0]}; expected 0 to {spec.num_classes - 1}; check the annotations "
+            f"class id {wrong[0]}; expected 0 to {num_classes - 1}; check the annotations "
             "or the number of classes"
         )
-    height, width = spec.input_hw
+    height, width = input_hw
     boxes = np.clip(boxes, 0.0, [width, height, width, height])
     kept = (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
     return boxes[kept], class_ids[kept]
 
 
-def _largest(boxes: np.ndarray, count: int) -> np.ndarray:
+def largest_boxes(boxes: np.ndarray, count: int) -> np.ndarray:
     """Return the indices of the ``count`` boxes of largest area, in the order of the boxes."""
     if len(boxes) <= count:
         return np.arange(len(boxes))

@@ -15,7 +15,7 @@ import onnx
 import torch
 from onnx import ModelProto, ValueInfoProto, helper
 
-from detectors.registry import DETECTORS, check_size, find_spec
+from detectors.registry import DETECTORS, check_size, find_spec, require_decoder
 from export.detector_source import DetectorSource, LoadedDetector, load_detector
 from export.onnx_graph import load_model, save_model
 from export.precision import BF16, FP16, convert_to_bf16, convert_to_fp16
@@ -105,10 +105,12 @@ def export_onnx(request: ExportRequest, out: Path) -> ModelContract:
         The contract that was written beside ``out``.
 
     Raises:
-        UsageError: If the model is unknown, the size does not fit, or ``out`` cannot be written.
+        UsageError: If the model is unknown or has no decoder, the size does not fit, or ``out``
+            cannot be written.
         CheckpointError: If the weights cannot be read.
         ExportError: If torch or ONNX refuses the model.
     """
+    require_decoder(request.source.name)
     check_size(request.source.name, request.size_hw)
     check_output("--out", out, ".onnx")
     detector = load_detector(request.source)
@@ -140,8 +142,12 @@ def export_detector(detector: LoadedDetector, request: ExportRequest) -> ModelPr
 
 
 def deploy_module(detector: LoadedDetector, name: str) -> DeployModule:
-    """Wrap a loaded detector with the normalisation and decoding of its registry entry."""
-    spec = find_spec(name)
+    """Wrap a loaded detector with the normalisation and decoding of its registry entry.
+
+    Raises:
+        UsageError: If its family has no decoder.
+    """
+    spec = require_decoder(name)
     normalisation = Normalisation(spec.mean_bgr, spec.std_bgr)
     module = DeployModule(detector.network, normalisation, spec.decode, spec.attention_names)
     module.eval()

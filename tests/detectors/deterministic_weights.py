@@ -16,17 +16,21 @@ import torch
 from torch import Tensor, nn
 
 HEAD_SCALE = 0.05
+DEFORMABLE_SCALE = 2.0  # the kernel of a deformable convolution
 RESIDUAL_SCALE = 0.3  # last normalisation of a residual block
 FIRE_SCALE = 0.5  # last normalisation of a fire module
 
 
-def draw_tensor(key: str, shape: tuple[int, ...], keys: Collection[str]) -> np.ndarray:
+def draw_tensor(
+    key: str, shape: tuple[int, ...], keys: Collection[str], head_scale: float = HEAD_SCALE
+) -> np.ndarray:
     """Draw one tensor of a state dict.
 
     Args:
         key: Its name in the state dict, without the ``module.`` prefix.
         shape: Its shape.
         keys: All names of that state dict; they tell a normalisation from a convolution.
+        head_scale: Factor of the last convolution of a head.
 
     Returns:
         float32, or an int64 zero for ``num_batches_tracked``.
@@ -40,10 +44,14 @@ def draw_tensor(key: str, shape: tuple[int, ...], keys: Collection[str]) -> np.n
         return _scale_normalisation(z, module, leaf, keys).astype(np.float32)
     if leaf == "bias":
         return (0.01 * z).astype(np.float32)
-    z *= math.sqrt(2 / math.prod(shape[1:]))
+    # A transposed convolution channel by channel sums four products, whatever its kernel.
+    is_depthwise_up = len(shape) == 4 and shape[1] == 1 and shape[2] % 2 == 0
+    z *= math.sqrt(2 / (4 if is_depthwise_up else math.prod(shape[1:])))
+    if f"{module}.conv_offset_mask.weight" in keys:
+        z *= DEFORMABLE_SCALE
     is_prediction = shape[2:] == (1, 1) and f"{module}.bias" in keys
     if is_prediction and not module.endswith(".conv"):
-        z *= HEAD_SCALE
+        z *= head_scale
     return z.astype(np.float32)
 
 
@@ -64,11 +72,15 @@ def _scale_normalisation(
     return RESIDUAL_SCALE * weight if f"{block}.conv1.weight" in keys else weight
 
 
-def draw_state(shapes: Iterable[tuple[str, tuple[int, ...]]]) -> dict[str, Tensor]:
+def draw_state(
+    shapes: Iterable[tuple[str, tuple[int, ...]]], head_scale: float = HEAD_SCALE
+) -> dict[str, Tensor]:
     """Draw a whole state dict from its (key, shape) pairs."""
     pairs = list(shapes)
     keys = {key for key, _ in pairs}
-    return {key: torch.from_numpy(draw_tensor(key, shape, keys)) for key, shape in pairs}
+    return {
+        key: torch.from_numpy(draw_tensor(key, shape, keys, head_scale)) for key, shape in pairs
+    }
 
 
 def build_filled(build: Callable[[], nn.Module]) -> nn.Module:

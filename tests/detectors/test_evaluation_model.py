@@ -69,3 +69,8 @@ def test_our_weights_without_names_are_refused(tmp_path: Path) -> None:
 def test_weights_of_another_model_are_named(weights: Path) -> None:
     with pytest.raises(CheckpointError, match="holds weights of cornernet-nano; expected"):
         opened("--weights", weights, "--model", "cornernet-squeeze")
+
+
+def test_a_family_without_a_decoder_is_refused(weights: Path) -> None:
+    with pytest.raises(UsageError, match="is of family centernet, which cannot be decoded"):
+        opened("--weights", weights, "--model", "centernet-resnet18")

@@ -58,7 +58,8 @@ def test_every_detector_can_be_traced():
     for name in DETECTORS:
         with torch.device("meta"):
             facts = find_facts(build_detector(name, 3))
-        assert len(facts.norms) > 20 and len(facts.additions) > 10
+        # ResNet-18 is the smallest: eight residual blocks.
+        assert len(facts.norms) >= 20 and len(facts.additions) >= 8
 
 
 def test_names_count_from_the_second():
