@@ -34,7 +34,7 @@ help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # --- set-up, once: repeated only when the list of dependencies changes
-EXTRAS := opencv,ort,export,train,track,mqtt,metrics,web,dev
+EXTRAS := opencv,ort,export,train,track,mqtt,metrics,web,profile,dev
 READY := $(VENV)/ready
 
 .PHONY: setup
@@ -110,6 +110,25 @@ evaluate: $(VAL_INPUT) ## Average precision of an engine, on Shapes or VAL=...
 	@$(MAKE) --no-print-directory engine
 	$(PY) -m detectors.evaluate --data $(VAL) --artifact $$(cat $(STEM)-$(PRECISION).engine-path) \
 	  --json $(STEM)-$(PRECISION).evaluation.json $(EVALUATE)
+
+# --- where every millisecond goes: make profile PROFILE='--frames my.mp4 --soak 10 --fail-if ...'
+PROFILE ?=
+PROFILE_STEM = $(STEM)-$(PRECISION).profile
+.PHONY: profile
+profile: $(if $(filter --frames,$(PROFILE)),,$(DEMO)/clip.mp4) ## Latency by stage and layer of an engine, as JSON and a page: PROFILE='...'
+	@$(MAKE) --no-print-directory engine
+	$(PY) runtime/measure.py $$(cat $(STEM)-$(PRECISION).engine-path) --layers \
+	  --json $(PROFILE_STEM).json --html $(PROFILE_STEM).html $(PROFILE)
+
+# --- the floor, without a GPU: make roofline MODEL=cornernet-squeeze DEVICE=agx-orin ROOFLINE='--top 0'
+DEVICE ?= orin-nano
+ROOFLINE ?=
+# An FP32 graph counted as PRECISION; or a file: make roofline ONNX=build/model-int8.onnx
+ROOFLINE_OF = $(if $(ONNX),--onnx $(ONNX),--model $(MODEL) --size $(HEIGHT_WIDTH) \
+	--precision $(PRECISION) --graphs $(BUILD)/roofline)
+.PHONY: roofline
+roofline: $(READY) ## The time below which DEVICE cannot run MODEL: DEVICE=orin-nano|agx-orin|h200|... ROOFLINE='...'
+	$(PY) -m export.roofline $(ROOFLINE_OF) --device $(DEVICE) $(ROOFLINE)
 
 # --- export -> (calibrate) -> build, as rules over files: an unchanged step is not repeated.
 # The option files change only when an option does, so that a new WEIGHTS or CALIB rebuilds.

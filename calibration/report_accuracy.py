@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from calibration.report_charts import bar
 from calibration.report_comparison import Comparison
 from calibration.report_measure import ImageSet, Measurement, Unmeasured
 from calibration.report_subjects import Int8Share, Subject
 from detectors.average_precision import ClassPrecision
+from runtime.html_charts import bar
 from runtime.html_parts import Cell, Html, folded, join, markup, paragraph, section, table, tag
 
 Result = Measurement | Unmeasured

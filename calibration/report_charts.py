@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from calibration.report_ranges import RangeView
+from runtime.html_charts import label, svg
 from runtime.html_parts import Html, join, tag
 
 # Points of a scatter plot: more cannot be told apart, and make the page heavy.
@@ -31,12 +32,12 @@ def score_scatter(pairs: np.ndarray, description: str) -> Html:
             *(_grid_line(tick) for tick in TICKS),
             tag("path", d=f"M{_x(0)} {_y(0)}L{_x(1)} {_y(1)}", class_="equal"),
             tag("path", d=points, class_="points"),
-            _label("FP32 score", _x(0.5), SCATTER_SIDE + MARGIN + 4),
-            _label("INT8 score", 12, _y(0.5), f"rotate(-90 12 {_y(0.5)})"),
+            label("FP32 score", _x(0.5), SCATTER_SIDE + MARGIN + 4),
+            label("INT8 score", 12, _y(0.5), transform=f"rotate(-90 12 {_y(0.5)})"),
         )
     )
     width, height = SCATTER_SIDE + MARGIN + 10, SCATTER_SIDE + MARGIN + 10
-    return _svg(width, height, description, content, "scatter")
+    return svg((width, height), description, content, "scatter")
 
 
 def range_histogram(view: RangeView) -> Html:
@@ -66,34 +67,7 @@ def range_histogram(view: RangeView) -> Html:
     description = (
         f"Magnitudes of {view.tensor} from 0 to {view.limit:.3g}, clipped at {view.threshold:.3g}"
     )
-    return _svg(RANGE_WIDTH, RANGE_HEIGHT, description, content, "range")
-
-
-def bar(value: float, largest: float) -> Html:
-    """Return a bar for a table's cell.
-
-    It repeats the number beside it, so screen readers pass over it.
-
-    Args:
-        value: Its sign chooses the colour.
-        largest: The magnitude that fills the cell.
-    """
-    share = min(1.0, abs(value) / largest) if largest > 0 else 0.0
-    kind = "bar better" if value < 0 else "bar worse"
-    return tag(
-        "span", tag("span", style=f"width:{100 * share:.1f}%"), class_=kind, aria_hidden="true"
-    )
-
-
-def _svg(width: int, height: int, description: str, content: Html, kind: str) -> Html:
-    return tag(
-        "svg",
-        content,
-        viewBox=f"0 0 {width} {height}",
-        class_=kind,
-        role="img",
-        aria_label=description,
-    )
+    return svg((RANGE_WIDTH, RANGE_HEIGHT), description, content, "range")
 
 
 def _grid_line(value: float) -> Html:
@@ -101,15 +75,10 @@ def _grid_line(value: float) -> Html:
     return join(
         (
             tag("path", d=across, class_="grid"),
-            _label(f"{value:g}", _x(value), _y(0) + 15),
-            _label(f"{value:g}", MARGIN - 12, _y(value) + 4),
+            label(f"{value:g}", _x(value), _y(0) + 15),
+            label(f"{value:g}", MARGIN - 12, _y(value) + 4),
         )
     )
-
-
-def _label(text: str, x: float, y: float, transform: str = "") -> Html:
-    moved = {"transform": transform} if transform else {}
-    return tag("text", text, x=x, y=y, text_anchor="middle", **moved)
 
 
 def _x(score: float) -> float:

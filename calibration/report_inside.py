@@ -9,10 +9,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from calibration.report_accuracy import megabytes
-from calibration.report_charts import bar, range_histogram
+from calibration.report_charts import range_histogram
 from calibration.report_extras import Latency, Loss, Sensitivity
 from calibration.report_ranges import RangeView
 from calibration.report_subjects import Subject
+from runtime.html_charts import bar
 from runtime.html_parts import Cell, Html, folded, join, paragraph, section, table, tag
 
 BLOCKS_SHOWN = 12

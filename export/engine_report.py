@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from runtime.engine_inspector import type_text
 from runtime.errors import BuildError
 
 _TENSOR = re.compile(r"tensor=\{([^\n]*?) \}\n")
@@ -36,8 +37,6 @@ _TYPE_WORDS = (
     ("int32", "int32"),
     ("bool", "bool"),
 )
-# Where TensorRT 10 and 11 write an inspected tensor's type, in lower case.
-_TYPE_KEYS = ("datatype", "data type", "format/datatype")
 # What the members of the bindings' DataType are called elsewhere.
 _MEMBER_TYPES = {"FLOAT": "float", "HALF": "half", "BF16": "bf16", "INT8": "int8"}
 # Layers that a dequantized tensor passes unchanged on its way to a convolution.
@@ -183,8 +182,7 @@ def _inspected(record: Mapping[str, Any]) -> Layer:
 def _inspected_types(tensors: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
     types = []
     for record in tensors:
-        notes = {key.lower(): str(value).lower() for key, value in record.items()}
-        text = next((notes[key] for key in _TYPE_KEYS if key in notes), "")
+        text = type_text(record).lower()
         types.append(next((kind for words, kind in _TYPE_WORDS if re.search(words, text)), "?"))
     return tuple(types)
 

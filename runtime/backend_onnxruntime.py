@@ -35,15 +35,9 @@ class OnnxRuntimeBackend(Backend):
         self._names: list[str] = []
 
     def _open(self, artifact: Path) -> None:
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = self._threads
-        options.log_severity_level = FATAL_ONLY
-        # Waiting threads sleep: if they spun, they would take the cores from capture and
-        # presentation, and on a busy machine a thread that spins hinders the one it waits for.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         try:
             session = onnxruntime.InferenceSession(
-                str(artifact), options, providers=["CPUExecutionProvider"]
+                str(artifact), self._options(), providers=["CPUExecutionProvider"]
             )
         except Exception as error:  # ONNX Runtime raises many unrelated classes
             raise ArtifactError(
@@ -54,6 +48,16 @@ class OnnxRuntimeBackend(Backend):
         _check_signature(artifact, session.get_outputs(), self.contract.outputs, "output")
         self._names = [spec.name for spec in self.contract.outputs]
         self._session = session
+
+    def _options(self) -> onnxruntime.SessionOptions:
+        """Return how the session runs."""
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = self._threads
+        options.log_severity_level = FATAL_ONLY
+        # Waiting threads sleep: if they spun, they would take the cores from capture and
+        # presentation, and on a busy machine a thread that spins hinders the one it waits for.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        return options
 
     def _run(self, batch: np.ndarray) -> Outputs:
         if self._session is None:

@@ -71,6 +71,42 @@ class TensorRTBackend(Backend):
         name = self.contract.inputs[0].name
         return None if self._engine is None else self._engine.largest_shape(name)[0]
 
+    @property
+    def prepare_stage(self) -> str:
+        """Copying to pinned memory where the GPU letterboxes; letterboxing elsewhere."""
+        return "letterbox" if self._kernel is None else "copy in"
+
+    def infer_timed(self, frame: PreparedFrame) -> tuple[Outputs, dict[str, float]]:
+        """Run the network on one picture and say what the time went to, by events on the GPU.
+
+        Returns:
+            What ``infer_prepared`` returns, and milliseconds: "enqueue" (the host's share: it
+            gives the GPU its work, and copies results), "copy in" (until the picture has arrived),
+            "letterbox" (where the GPU does it), "network" and "copy out". What is measured with a
+            CUDA graph and what without, ``Session.infer_timed`` explains.
+        """
+        parts: dict[str, float] = {}
+
+        def run() -> Outputs:
+            outputs, told = self._infer_timed(frame)
+            parts.update(told)
+            return outputs
+
+        outputs = self._checked(run)
+        on_gpu = {"copy in": parts["arrival"]}
+        placement = "copy in" if self._kernel is None else "letterbox"
+        on_gpu[placement] = on_gpu.get(placement, 0.0) + parts["placement"]
+        on_gpu |= {"network": parts["network"], "copy out": parts["copy out"]}
+        enqueue_ms = max(0.0, self.network_ms - sum(on_gpu.values()))
+        return outputs, {"enqueue": enqueue_ms, **on_gpu}
+
+    def _infer_timed(self, frame: PreparedFrame) -> tuple[Outputs, dict[str, float]]:
+        shape = (1, *frame.letterbox.network_hw, 3)
+        with self._inferring, self._device.current():
+            if self._session is None:
+                raise BackendError("no artifact is open; call open() first")
+            return self._session.infer_timed(frame.pixels, self._place(frame), shape)
+
     def _open(self, artifact: Path) -> None:
         with self._device.current():
             engine = Engine(self._trt, artifact, self.contract, self._device)

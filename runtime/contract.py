@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import types
-import typing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +15,7 @@ from typing import Any
 from runtime.atomic_file import sha256_of, write_text
 from runtime.errors import ArtifactError, ContractError
 from runtime.manifest import EngineManifest
+from runtime.strict_json import StrictParser
 
 FORMAT = "cornerrt-contract-1"
 PAIR_SCORES = ("mean", "geometric")
@@ -33,6 +32,7 @@ MAP_NAMES = ("tl_heat", "br_heat", "tl_tag", "br_tag", "tl_off", "br_off")
 ATTENTION_NAMES = ("att0", "att1", "att2")
 # What two runtimes must compute alike, of the maps that an artifact shows.
 COMPARED_MAPS = (*MAP_NAMES, *ATTENTION_NAMES)
+_PARSER = StrictParser(ContractError, "build again: make engine")
 
 
 @dataclass(frozen=True)
@@ -202,7 +202,7 @@ def read_contract(artifact: Path, verify: bool = True) -> ModelContract:
         raise ContractError(f"{path} is not JSON ({error}); build again: make engine") from None
     if not isinstance(body, dict) or body.pop("format", None) != FORMAT:
         raise ContractError(f"{path} does not say format {FORMAT!r}; build again: make engine")
-    contract: ModelContract = _parse(ModelContract, body, path.name)
+    contract: ModelContract = _PARSER.parse(ModelContract, body, path.name)
     if verify and (got := sha256_of(artifact)) != contract.artifact_sha256:
         raise ContractError(
             f"{artifact} has SHA-256 {got[:12]}, its contract expects "
@@ -210,45 +210,3 @@ def read_contract(artifact: Path, verify: bool = True) -> ModelContract:
             "build again: make engine"
         )
     return contract
-
-
-def _parse(kind: Any, value: Any, where: str) -> Any:
-    """Turn JSON into ``kind`` (a dataclass, tuple, union or plain type); errors name the key."""
-    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
-    if dataclasses.is_dataclass(kind) and isinstance(kind, type):
-        return _parse_dataclass(kind, value, where)
-    if origin is tuple:
-        if not isinstance(value, list):
-            raise ContractError(f"{where} is {value!r}; expected a list")
-        kinds = [arguments[0]] * len(value) if arguments[-1] is Ellipsis else list(arguments)
-        if len(kinds) != len(value):
-            raise ContractError(f"{where} has {len(value)} entries; expected {len(kinds)}")
-        pairs = zip(kinds, value, strict=True)
-        return tuple(_parse(k, v, f"{where}[{i}]") for i, (k, v) in enumerate(pairs))
-    allowed = arguments if origin in (typing.Union, types.UnionType) else (kind,)
-    section = next((a for a in allowed if dataclasses.is_dataclass(a)), None)
-    if section is not None:
-        return _parse(section, value, where)
-    if float in allowed and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if isinstance(value, bool) is not (kind is bool) or not isinstance(value, allowed):
-        names = " or ".join(a.__name__ for a in allowed)
-        raise ContractError(f"{where} is {value!r}; expected {names}")
-    return value
-
-
-def _parse_dataclass(kind: Any, value: Any, where: str) -> Any:
-    """Build a dataclass from a JSON object whose keys must be its fields.
-
-    Only a section (a field that is another dataclass or None) and a switch that is off by default
-    may be absent: older contracts lack those that came later.
-    """
-    if not isinstance(value, dict):
-        raise ContractError(f"{where} is {value!r}; expected an object")
-    hints = typing.get_type_hints(kind)
-    if unknown := sorted(set(value) - set(hints)):
-        raise ContractError(f"{where} has unknown key {unknown[0]!r}; expected {sorted(hints)}")
-    optional = {f.name for f in dataclasses.fields(kind) if f.default is None or f.default is False}
-    if missing := sorted(set(hints) - optional - set(value)):
-        raise ContractError(f"{where} lacks key {missing[0]!r}; build again: make engine")
-    return kind(**{k: _parse(hints[k], v, f"{where}:{k}") for k, v in value.items()})

@@ -206,6 +206,25 @@ class Event:
         self._event = None
 
 
+class TimingEvent:
+    """A mark in a stream that remembers when the GPU came to it, to half a microsecond."""
+
+    def __init__(self) -> None:
+        self._event: Any = cuda.Event(cuda.event_flags.DEFAULT)
+
+    def record(self, stream: Stream) -> None:
+        """Put the mark behind what ``stream`` has been given so far."""
+        self._event.record(stream.pycuda_stream)
+
+    def milliseconds_since(self, earlier: TimingEvent) -> float:
+        """Return the GPU's time between two marks; both must have been reached."""
+        return float(self._event.time_since(earlier._event))
+
+    def close(self) -> None:
+        """Destroy the event."""
+        self._event = None
+
+
 class Stream:
     """A queue of work on the GPU; never the default one, on which everything waits for everything.
 

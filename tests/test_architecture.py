@@ -18,7 +18,10 @@ NEVER_IN_RUNTIME = frozenset(
 )
 # Libraries that a device may lack, and the one file of runtime/ that may import each at its top.
 ONLY_IN = {
-    "onnxruntime": {"runtime/backend_onnxruntime.py"},
+    "onnxruntime": {
+        "runtime/backend_onnxruntime.py",
+        "runtime/layer_profile_onnxruntime.py",
+    },
     "tensorrt": {"runtime/trt_module.py"},
     "tensorrt_rtx": {"runtime/trt_module.py"},
     "tensorrt_rtx_bindings": {"runtime/trt_module.py"},
@@ -30,18 +33,22 @@ ONLY_IN = {
     "starlette": {"runtime/web_app.py"},
     "uvicorn": {"runtime/web_server.py"},
     "h11": {"runtime/web_server.py"},
+    "pynvml": {"runtime/nvml_monitor.py"},
+    "nvtx": {"runtime/nvtx_ranges.py"},
 }
 # Modules of runtime/ that need such a library at their top: only they and functions import them.
 NEEDS_LIBRARY = frozenset(
     {"runtime.backend_onnxruntime", "runtime.backend_tensorrt", "runtime.cuda_memory"}
     | {"runtime.tensorrt_engine", "runtime.tensorrt_session", "runtime.upload_ring"}
     | {"runtime.tracker_bytetrack", "runtime.supervision_adapter", "runtime.mqtt_connection"}
-    | {"runtime.metrics", "runtime.web_app", "runtime.web_server"}
+    | {"runtime.metrics", "runtime.web_app", "runtime.web_server", "runtime.nvml_monitor"}
+    | {"runtime.layer_profile_onnxruntime", "runtime.layer_profile_tensorrt"}
+    | {"runtime.tensorrt_timing"}
 )
 DEPENDENCIES = frozenset(
     {"accelerate", "cv2", "faster_coco_eval", "matplotlib", "numpy", "onnx", "onnxruntime"}
     | {"onnxscript", "pycocotools", "pycuda", "pytest", "safetensors", "tensorboard", "tensorrt"}
-    | {"torch", "tqdm"}
+    | {"nvtx", "pynvml", "torch", "tqdm"}
     | {"paho", "prometheus_client", "scipy", "starlette", "supervision", "trackers", "uvicorn"}
 )
 

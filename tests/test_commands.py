@@ -21,8 +21,12 @@ COMMANDS = (
     "export.choose_target",
     "export.compare",
     "export.export_onnx",
+    "export.roofline",
     "export.verify",
+    "runtime.cold_start",
+    "runtime.device_monitor",
     "runtime.doctor",
+    "runtime.measure",
     "runtime.stream",
 )
 
@@ -34,7 +38,8 @@ def test_a_wrong_option_is_one_line_that_names_the_command(
     assert importlib.import_module(command).main(["--frobnicate"]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("error: ")
-    prog = "stream.py" if command == "runtime.stream" else f"python -m {command}"
+    scripts = {"runtime.measure": "measure.py", "runtime.stream": "stream.py"}
+    prog = scripts.get(command, f"python -m {command}")
     assert line.endswith(f"; see: {prog} --help")
 
 

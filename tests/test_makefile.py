@@ -292,6 +292,38 @@ def test_evaluation_takes_other_images_and_options(sandbox):
     assert sandbox.calls[-1].endswith(".evaluation.json --flip --per-class")
 
 
+def test_a_profile_builds_the_engine_and_the_demos_clip_and_writes_its_figures(sandbox):
+    called = sandbox.make("profile", "PRECISION=fp32")
+    assert called[0] == "detectors.shapes" and "--clip build/demo/clip.mp4" in sandbox.calls[0]
+    assert called[-2] == "export.build_engine"
+    stem = "build/cornernet-nano-320x320-fp32"
+    assert sandbox.calls[-1] == (
+        f"runtime/measure.py {stem}.onnxruntime.onnx --layers "
+        f"--json {stem}.profile.json --html {stem}.profile.html"
+    )
+
+
+def test_a_profile_takes_another_clip_and_options(sandbox):
+    called = sandbox.make("profile", "PRECISION=fp32", "PROFILE=--frames my.mp4 --soak 10")
+    assert "detectors.shapes" not in called
+    assert sandbox.calls[-1].endswith(".profile.html --frames my.mp4 --soak 10")
+
+
+def test_a_roofline_counts_the_model_and_needs_no_engine(sandbox):
+    assert sandbox.make("roofline", "MODEL=cornernet-squeeze", "DEVICE=h200") == ["export.roofline"]
+    assert sandbox.calls[0] == (
+        "-m export.roofline --model cornernet-squeeze --size 511 511 --precision int8 "
+        "--graphs build/roofline --device h200"
+    )
+
+
+def test_a_roofline_takes_a_file_and_options(sandbox):
+    sandbox.make("roofline", "ONNX=my.onnx", "ROOFLINE=--top 0 --json r.json")
+    assert sandbox.calls[0] == (
+        "-m export.roofline --onnx my.onnx --device orin-nano --top 0 --json r.json"
+    )
+
+
 def test_a_failing_step_stops_the_chain(sandbox):
     called = sandbox.make("engine", FAIL_AT="calibration.calibrate")
     assert sandbox.status != 0 and "export.build_engine" not in called

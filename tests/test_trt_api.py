@@ -69,6 +69,14 @@ FILES = {
     "runtime/tensorrt_engine.py": Names(
         {"_runtime": "Runtime", "_engine": "ICudaEngine", "config": "IRuntimeConfig"}
     ),
+    "runtime/layer_profile_tensorrt.py": Names(
+        {
+            "_engine": "ICudaEngine",
+            "_context": "IExecutionContext",
+            "inspector": "EngineInspector",
+            "config": "IRuntimeConfig",
+        }
+    ),
     "runtime/trt_log.py": Names(),
     "runtime/tensorrt_session.py": Names({"_context": "IExecutionContext"}),
 }

@@ -7,7 +7,7 @@ import re
 import numpy as np
 import pytest
 
-from calibration.report_charts import MOST_POINTS, bar, range_histogram, score_scatter
+from calibration.report_charts import MOST_POINTS, range_histogram, score_scatter
 from calibration.report_ranges import view_ranges
 from tests.calibration.pages import Page
 from tests.calibration.report_sets import AWKWARD, observation_of
@@ -58,19 +58,3 @@ def test_a_histogram_shows_the_clip_at_its_place():
 def test_a_histogram_of_zeros_and_of_nothing():
     for values in (np.zeros(10), np.zeros(0)):
         assert clip_of(histogram_of(values, 1.0)) == 220
-
-
-@pytest.mark.parametrize(
-    ("value", "largest", "width", "kind"),
-    [
-        (1, 2, "50.0", "worse"),
-        (-2, 2, "100.0", "better"),
-        (0, 0, "0.0", "worse"),
-        (9, 3, "100.0", "worse"),
-    ],
-)
-def test_a_bar_fills_its_share(value, largest, width, kind):
-    page = Page(bar(value, largest))
-    assert f"width:{width}%" in page.values("span", "style")
-    assert page.values("span", "class") == [f"bar {kind}"]
-    assert page.values("span", "aria-hidden") == ["true"]

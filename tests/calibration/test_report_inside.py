@@ -36,9 +36,8 @@ def test_sensitivity_keeps_the_order_and_folds_what_is_long():
     assert page.text.index(f"{AWKWARD}0") < page.text.index(f"{AWKWARD}1")
     assert "\u22120.50" in page.text
     # Each column has its own scale; what is gained is negative here, thus worse.
-    widths = page.values("span", "style")
-    assert widths[:2] == ["width:100.0%", "width:100.0%"] and widths[2] == "width:90.0%"
-    assert page.values("span", "class")[:2] == ["bar worse", "bar worse"]
+    assert page.values("rect", "width")[:3] == ["100.0%", "100.0%", "90.0%"]
+    assert page.values("svg", "class")[:2] == ["bar worse", "bar worse"]
 
 
 def test_without_sensitivity_a_sentence_says_how_to_get_it():

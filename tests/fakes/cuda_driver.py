@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -46,6 +46,7 @@ class FakeDriver:
         devices: 0 for a driver without a GPU.
         refuse: Names of calls that fail, such as "capture", "launch" or "record copy_to_host":
             while a stream is captured only.
+        durations_ms: How long the GPU's own clock says that work took, by the call's name.
 
     Attributes:
         calls: Every call by name, in order.
@@ -59,7 +60,10 @@ class FakeDriver:
         integrated: bool = False,
         devices: int = 1,
         refuse: frozenset[str] = frozenset(),
+        durations_ms: Mapping[str, float] | None = None,
     ) -> None:
+        self.durations_ms = dict(durations_ms or {})
+        self.clock_ms = 0.0
         self.free_bytes = free_bytes
         self.integrated = integrated
         self.devices = devices
@@ -169,7 +173,16 @@ class FakeDriver:
             if stream.recording is not None and f"record {name}" in self.refuse:
                 stream.invalidated = True
                 raise CudaFailure("CUDA_ERROR_STREAM_CAPTURE_INVALIDATED")
-            self.enqueue(handle, work)
+            self.enqueue(handle, self._timed(name, work))
+
+    def _timed(self, name: str, work: Work) -> Work:
+        """Return work that moves the GPU's clock on."""
+
+        def run() -> None:
+            work()
+            self.clock_ms += self.durations_ms.get(name, 0.0)
+
+        return run
 
     def enqueue(self, handle: int, work: Work) -> None:
         if not handle:

@@ -25,7 +25,7 @@ def fake_pycuda(driver: FakeDriver) -> dict[str, types.ModuleType]:
     attributes = {"INTEGRATED": "integrated", "CAN_MAP_HOST_MEMORY": "can map"}
     cuda.device_attribute = types.SimpleNamespace(**attributes)
     cuda.host_alloc_flags = types.SimpleNamespace(DEVICEMAP=2)
-    cuda.event_flags = types.SimpleNamespace(DISABLE_TIMING=2)
+    cuda.event_flags = types.SimpleNamespace(DEFAULT=0, DISABLE_TIMING=2)
 
     def guarded(function: Any, *arguments: Any) -> Any:
         """Call the driver and raise what pycuda would."""
@@ -119,10 +119,13 @@ def fake_pycuda(driver: FakeDriver) -> dict[str, types.ModuleType]:
 
         def __init__(self, flags: int = 0) -> None:
             self._waiting: list[tuple[int, object]] = []
+            self._keeps_time = flags == cuda.event_flags.DEFAULT
+            self._reached_ms: float | None = None
 
         def record(self, stream: Stream) -> Event:
             def mark() -> None:
                 self._waiting.clear()
+                self._reached_ms = driver.clock_ms
 
             self._waiting = [(stream.handle, mark)]
             driver.enqueue(stream.handle, mark)
@@ -133,6 +136,13 @@ def fake_pycuda(driver: FakeDriver) -> dict[str, types.ModuleType]:
                 pending = driver.streams[handle].pending
                 while mark in pending:
                     pending.pop(0)()
+
+        def time_since(self, earlier: Event) -> float:
+            if not (self._keeps_time and earlier._keeps_time):
+                raise cuda.LogicError("cuEventElapsedTime failed: invalid resource handle")
+            if self._reached_ms is None or earlier._reached_ms is None or self._waiting:
+                raise cuda.LogicError("cuEventElapsedTime failed: device not ready")
+            return self._reached_ms - earlier._reached_ms
 
         def synchronize(self) -> Event:
             with driver.call("wait_for_event"):

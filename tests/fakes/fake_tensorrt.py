@@ -78,6 +78,8 @@ class FakeTensorRT:
         jit_cache: What TensorRT-RTX has compiled at the end.
         accepted_caches: What was offered as a cache from before.
         host_code_allowed: Whether the last engine was allowed to bring code of its own.
+        layer_times: Layers and their milliseconds, as a profiler is told them after each run.
+        inspected: What the engine inspector says.
     """
 
     driver: FakeDriver
@@ -89,6 +91,8 @@ class FakeTensorRT:
     jit_cache: bytes = b"compiled kernels"
     accepted_caches: list[bytes] = dataclasses.field(default_factory=list)
     host_code_allowed: bool = False
+    layer_times: tuple[tuple[str, float], ...] = (("backbone/Conv", 1.5), ("decode/TopK", 0.5))
+    inspected: str = '{"Layers": ["backbone/Conv", "decode/TopK"]}'
     inputs: tuple[TensorSpec, ...] = TINY_CONTRACT.inputs
     outputs: tuple[TensorSpec, ...] = TINY_CONTRACT.outputs
 
@@ -113,8 +117,11 @@ class FakeTensorRT:
 
         api: Any = ModuleType(self.product)
         api.ILogger, api.Runtime = ILogger, Runtime
+        api.IProfiler = type("IProfiler", (), {})
+        api.LayerInformationFormat = SimpleNamespace(JSON="json")
         if self.product == "tensorrt-rtx":
-            api.CudaGraphStrategy = SimpleNamespace(WHOLE_GRAPH_CAPTURE="whole")
+            strategies = SimpleNamespace(WHOLE_GRAPH_CAPTURE="whole", DISABLED="disabled")
+            api.CudaGraphStrategy = strategies
         return TensorRTModule(api, self.product, VERSIONS[self.product])
 
     def deserialize(self, blob: bytes, logger: Any) -> _Engine | None:
@@ -175,22 +182,40 @@ class _Engine:
         config.set_runtime_cache = lambda cache: setattr(config, "_cache", cache)
         return config
 
+    def create_engine_inspector(self) -> _Inspector:
+        return _Inspector(self._fake.inspected)
+
     def create_execution_context(self, config: Any = None) -> _Context | None:
         if self._fake.product == "tensorrt-rtx":
-            assert config.cuda_graph_strategy == "whole" and config._cache is not None
+            assert config.cuda_graph_strategy != "none" and config._cache is not None
         try:
-            return _Context(self)
+            return _Context(self, config)
         except CudaFailure:
             self._fake.log(self._logger, "Error Code 2: OutOfMemory")
             return None
 
 
+class _Inspector:
+    """An ``EngineInspector``."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self.execution_context: _Context | None = None
+
+    def get_engine_information(self, form: str) -> str:
+        assert form == "json" and self.execution_context is not None
+        assert self.execution_context._shape, "sizes that are open are not known yet"
+        return self._text
+
+
 class _Context:
     """An ``IExecutionContext``: scores follow the brightness of each picture."""
 
-    def __init__(self, engine: _Engine) -> None:
+    def __init__(self, engine: _Engine, config: Any) -> None:
         self._engine = engine
         self._fake = engine._fake
+        self._makes_graphs = config is not None and config.cuda_graph_strategy == "whole"
+        self.profiler: Any = None
         self._memory = engine._fake.driver.allocate(engine._fake.context_bytes)
         self._addresses: dict[str, int] = {}
         self._shape: tuple[int, ...] = ()
@@ -252,6 +277,10 @@ class _Context:
         except CudaFailure as failure:
             self._fake.log(self._engine._logger, f"Error Code 1: Cuda Runtime ({failure})")
             return False
+        if self.profiler is not None:
+            assert not self._makes_graphs, "a graph tells a profiler nothing"
+            for name, milliseconds in self._fake.layer_times:
+                self.profiler.report_layer_time(name, milliseconds)
         return True
 
 

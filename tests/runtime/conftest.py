@@ -22,9 +22,11 @@ from tests.fakes.fake_tensorrt import FakeTensorRT, new_backend, write_tiny_engi
 ON_PYCUDA = (
     "cuda_memory",
     "upload_ring",
+    "tensorrt_timing",
     "tensorrt_engine",
     "tensorrt_session",
     "backend_tensorrt",
+    "layer_profile_tensorrt",
 )
 
 

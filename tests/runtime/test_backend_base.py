@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from runtime.backend_base import Backend, Outputs
+from runtime.backend_synthetic import SyntheticBackend
 from runtime.contract import TensorSpec
 from runtime.errors import BackendError, ContractError, UsageError
 from runtime.geometry import Letterbox
@@ -183,3 +184,12 @@ def test_a_batch_of_one_is_a_single_picture(artifact: Path) -> None:
     (outputs,) = backend.infer_batch([backend.prepare(np.zeros((48, 64, 3), np.uint8))])
     assert outputs["boxes"].shape == (1, 3, 4)
     assert backend.largest_prepared_batch == backend.largest_batch
+
+
+def test_a_timed_frame_is_all_network_where_nothing_else_is_known() -> None:
+    backend = SyntheticBackend(delay_s=0.002)
+    backend.open()
+    outputs, parts = backend.infer_timed(backend.prepare(np.zeros((48, 64, 3), np.uint8)))
+    assert parts == {"network": backend.network_ms} and parts["network"] >= 2.0
+    assert set(outputs) == {"boxes", "scores", "class_ids", "corner_scores"}
+    assert backend.prepare_stage == "letterbox"

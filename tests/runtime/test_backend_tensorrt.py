@@ -259,3 +259,80 @@ def test_a_driver_that_pycuda_cannot_use_is_one_reason(
     monkeypatch.setattr(backends, "load_product", lambda product: FakeTensorRT(driver).module())
     with pytest.raises(BackendError, match=r"'tensorrt' artifact: tensorrt: pycuda cannot be i"):
         open_backend(write_tiny_engine(tmp_path / "tiny.engine"))
+
+
+DURATIONS_MS = {
+    "copy_to_device": 2.0,
+    "letterbox": 1.0,
+    "copy_on_device": 0.25,
+    "execute": 5.0,
+    "copy_to_host": 0.5,
+}
+
+
+@pytest.mark.parametrize("product", PRODUCTS)
+def test_a_timed_frame_tells_letterbox_copies_and_network_apart(
+    tmp_path: Path, driver: FakeDriver, gpu_letterbox: None, product: str
+) -> None:
+    backend = new_backend(FakeTensorRT(driver, product))
+    backend.open(write_tiny_engine(tmp_path / "tiny.engine", product))
+    driver.durations_ms = DURATIONS_MS
+    for value in (40, 90):
+        outputs, parts = backend.infer_timed(backend.prepare(grey(value, (100, 90, 3))))
+        assert brightness(outputs) == brightness(
+            backend.infer_prepared(backend.prepare(grey(value, (100, 90, 3))))
+        )
+        assert list(parts) == ["enqueue", "copy in", "letterbox", "network", "copy out"]
+        enqueue_ms = parts.pop("enqueue")
+        assert parts == {"copy in": 2.0, "letterbox": 1.0, "network": 5.0, "copy out": 0.5}
+        assert 0.0 <= enqueue_ms <= backend.network_ms
+    assert backend.prepare_stage == "copy in"
+    backend.close()
+    assert driver.is_empty
+
+
+def test_without_the_gpus_letterbox_the_copy_to_the_input_is_copying_in(
+    backend: Any, driver: FakeDriver
+) -> None:
+    driver.durations_ms = DURATIONS_MS
+    outputs, parts = backend.infer_timed(backend.prepare(grey(90, (100, 90, 3))))
+    assert backend.prepare_stage == "letterbox" and outputs["boxes"].shape == (1, 3, 4)
+    assert {name: parts[name] for name in ("copy in", "network", "copy out")} == {
+        "copy in": 2.25,
+        "network": 5.0,
+        "copy out": 0.5,
+    }
+    assert "letterbox" not in parts
+
+
+def test_a_timed_frame_runs_a_graph_of_the_network_that_is_recorded_once(
+    backend: Any, driver: FakeDriver
+) -> None:
+    driver.calls.clear()
+    for value in (5, 6, 7):
+        outputs, _ = backend.infer_timed(backend.prepare(grey(value, (64, 64, 3))))
+        assert brightness(outputs) == value
+    assert driver.calls.count("begin_capture") == 1 and driver.calls.count("launch") == 3
+    assert brightness(backend.infer(np.concatenate([grey(30), grey(90)]))) == 30
+    assert brightness(backend.infer_timed(backend.prepare(grey(8, (64, 64, 3))))[0]) == 8
+
+
+def test_where_graphs_are_refused_timing_does_without_and_says_so_once(
+    driver: FakeDriver, engine: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    backend = new_backend(FakeTensorRT(driver))
+    backend.open(engine)
+    driver.refuse = frozenset({"capture"})
+    for value in (5, 6):
+        outputs, parts = backend.infer_timed(backend.prepare(grey(value, (64, 64, 3))))
+        assert brightness(outputs) == value and parts["network"] == 0.0
+    assert capsys.readouterr().err.count("notice: no CUDA graph") == 1
+    backend.close()
+    assert driver.is_empty
+
+
+def test_timing_a_closed_backend_is_an_error(backend: Any) -> None:
+    frame = backend.prepare(grey(5, (64, 64, 3)))
+    backend.close()
+    with pytest.raises(BackendError, match="no artifact is open"):
+        backend.infer_timed(frame)

@@ -6,9 +6,11 @@ import re
 
 import pytest
 
+from runtime.html_charts import HUES
 from runtime.html_style import SCRIPT, STYLE
 
-READ = ("ink", "soft", "accent", "worse", "better")
+# The hues carry names in the ground's colour, and name curves themselves.
+READ = ("ink", "soft", "accent", "worse", "better", *(f"hue{i}" for i in range(HUES)))
 FOR_TEXT = 4.5  # WCAG 2.1, level AA
 
 

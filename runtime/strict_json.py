@@ -1,0 +1,89 @@
+"""JSON into dataclasses, strictly: an unknown, missing or mistyped key is refused by its name."""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+import typing
+from dataclasses import dataclass
+from typing import Any
+
+from runtime.errors import CornerRTError
+
+
+@dataclass(frozen=True)
+class StrictParser:
+    """Turns values of ``json.loads`` into a dataclass made of dataclasses, tuples and plain types.
+
+    Attributes:
+        error: What is raised.
+        remedy: What to do about a file that lacks a key, such as "build again: make engine".
+    """
+
+    error: type[CornerRTError]
+    remedy: str
+
+    def parse(self, kind: Any, value: Any, where: str) -> Any:
+        """Return a value as ``kind``.
+
+        Args:
+            kind: A dataclass, tuple, ``dict[str, ...]``, union or plain type; ``Any`` takes all.
+            value: From ``json.loads``.
+            where: Its place in the file, for the message.
+
+        Raises:
+            CornerRTError: Of the class ``error``, if it is something else; names the key.
+        """
+        origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+        if kind is Any:
+            return value
+        if dataclasses.is_dataclass(kind) and isinstance(kind, type):
+            return self._parse_dataclass(kind, value, where)
+        if origin is tuple:
+            return self._parse_tuple(arguments, value, where)
+        if origin is dict:
+            if not isinstance(value, dict):
+                raise self.error(f"{where} is {value!r}; expected an object")
+            return {k: self.parse(arguments[1], v, f"{where}:{k}") for k, v in value.items()}
+        allowed = arguments if origin in (typing.Union, types.UnionType) else (kind,)
+        return self._parse_plain(allowed, value, where)
+
+    def _parse_tuple(self, kinds: tuple[Any, ...], value: Any, where: str) -> tuple[Any, ...]:
+        if not isinstance(value, list):
+            raise self.error(f"{where} is {value!r}; expected a list")
+        each = [kinds[0]] * len(value) if kinds[-1] is Ellipsis else list(kinds)
+        if len(each) != len(value):
+            raise self.error(f"{where} has {len(value)} entries; expected {len(each)}")
+        pairs = zip(each, value, strict=True)
+        return tuple(self.parse(k, v, f"{where}[{i}]") for i, (k, v) in enumerate(pairs))
+
+    def _parse_plain(self, allowed: tuple[Any, ...], value: Any, where: str) -> Any:
+        """Return a value that is of one of the types, or a section that may be None."""
+        section = next((a for a in allowed if dataclasses.is_dataclass(a)), None)
+        if section is not None and value is not None:
+            return self.parse(section, value, where)
+        if float in allowed and isinstance(value, int) and not isinstance(value, bool):
+            return float(value)
+        if isinstance(value, bool) is not (bool in allowed) or not isinstance(value, allowed):
+            if section is not None:
+                raise self.error(f"{where} is {value!r}; expected an object")
+            names = " or ".join(a.__name__ for a in allowed)
+            raise self.error(f"{where} is {value!r}; expected {names}")
+        return value
+
+    def _parse_dataclass(self, kind: Any, value: Any, where: str) -> Any:
+        """Build a dataclass from a JSON object whose keys must be its fields.
+
+        Only a field whose default is None, and a switch that is off by default, may be absent:
+        older files lack those that came later.
+        """
+        if not isinstance(value, dict):
+            raise self.error(f"{where} is {value!r}; expected an object")
+        hints = typing.get_type_hints(kind)
+        if unknown := sorted(set(value) - set(hints)):
+            raise self.error(f"{where} has unknown key {unknown[0]!r}; expected {sorted(hints)}")
+        fields = dataclasses.fields(kind)
+        optional = {f.name for f in fields if f.default is None or f.default is False}
+        if missing := sorted(set(hints) - optional - set(value)):
+            raise self.error(f"{where} lacks key {missing[0]!r}; {self.remedy}")
+        return kind(**{k: self.parse(hints[k], v, f"{where}:{k}") for k, v in value.items()})

@@ -1,0 +1,58 @@
+"""Memory of host and GPU, before and after."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from runtime.memory_use import MemoryWatch, peak_bytes, resident_bytes
+from tests.fakes.cuda_driver import MEBIBYTE, FakeDriver
+
+
+def test_what_is_taken_shows_in_host_memory() -> None:
+    watch = MemoryWatch("onnxruntime")
+    taken = np.ones(64 * MEBIBYTE, np.uint8)
+    watch.opened()
+    del taken
+    memory = watch.memory()
+    assert 60 * MEBIBYTE < memory.host_open - memory.host_before_open < 80 * MEBIBYTE
+    assert memory.host_peak >= memory.host_open
+    assert (memory.device_open, memory.device_running) == (None, None)
+
+
+def test_resident_memory_is_pages_of_the_second_column(tmp_path: Path) -> None:
+    statm = tmp_path / "statm"
+    statm.write_text("999 25 3 4 5 6 7\n")
+    assert resident_bytes(statm) == 25 * 4096
+
+
+@pytest.mark.parametrize("text", [None, "", "1", "a b"])
+def test_where_the_system_does_not_tell_it_is_the_peak(tmp_path: Path, text: str | None) -> None:
+    if text is not None:
+        (tmp_path / "statm").write_text(text)
+    assert resident_bytes(tmp_path / "statm") == pytest.approx(peak_bytes(), rel=0.05)
+
+
+def test_an_engine_takes_memory_of_the_gpu(driver: FakeDriver) -> None:
+    watch = MemoryWatch("tensorrt")
+    driver.free_bytes -= 5 * MEBIBYTE
+    watch.opened()
+    driver.free_bytes -= 2 * MEBIBYTE
+    memory = watch.memory()
+    assert memory.device_open == 5 * MEBIBYTE and memory.device_running == 7 * MEBIBYTE
+
+
+def test_other_artifacts_do_not_ask_the_gpu(driver: FakeDriver) -> None:
+    watch = MemoryWatch("onnxruntime")
+    watch.opened()
+    assert watch.memory().device_open is None and driver.calls == []
+
+
+def test_without_a_gpu_there_is_no_memory_of_one(install_gpu: Any) -> None:
+    install_gpu(FakeDriver(devices=0))
+    watch = MemoryWatch("tensorrt")
+    watch.opened()
+    assert watch.memory().device_running is None
