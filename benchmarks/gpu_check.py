@@ -118,7 +118,14 @@ def _streaming(rounds: int) -> Findings:
     return measure(rounds)
 
 
+def _ceilings(rounds: int) -> Findings:
+    from benchmarks.ceilings import measure
+
+    return measure(rounds)
+
+
 PARTS = (
+    Part("ceilings", _ceilings),
     Part("corner_pooling", _corner_pooling),
     Part("corner_decode", _corner_decode),
     Part("networks", _networks),
