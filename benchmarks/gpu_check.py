@@ -124,12 +124,19 @@ def _ceilings(rounds: int) -> Findings:
     return measure(rounds)
 
 
+def _profile(rounds: int) -> Findings:
+    from benchmarks.gpu_profile import measure
+
+    return measure(rounds)
+
+
 PARTS = (
     Part("ceilings", _ceilings),
     Part("corner_pooling", _corner_pooling),
     Part("corner_decode", _corner_decode),
     Part("networks", _networks),
     Part("streaming", _streaming),
+    Part("profile", _profile),
 )
 
 
