@@ -18,7 +18,13 @@ if __package__ in (None, ""):  # run as a file: look up packages from the reposi
 from runtime.command_line import CommandParser
 from runtime.doctor_inference import check_artifacts, check_backends, check_plugins
 from runtime.doctor_media import check_cameras, check_gstreamer, check_libraries, check_opencv
-from runtime.doctor_system import check_jetson, check_power, check_python, check_systemd
+from runtime.doctor_system import (
+    check_jetson,
+    check_power,
+    check_python,
+    check_rails,
+    check_systemd,
+)
 from runtime.errors import run_command
 from runtime.findings import Ability, Finding, note
 from runtime.machine import Machine
@@ -26,7 +32,7 @@ from runtime.machine import Machine
 Check = Callable[[Machine], list[Finding]]
 
 SECTIONS: dict[str, tuple[Check, ...]] = {
-    "system": (check_python, check_jetson, check_power, check_systemd),
+    "system": (check_python, check_jetson, check_power, check_rails, check_systemd),
     "networks": (check_backends, check_plugins, check_artifacts),
     "pictures": (check_opencv, check_gstreamer, check_cameras),
     "optional libraries": (check_libraries,),

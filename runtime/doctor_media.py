@@ -35,6 +35,7 @@ LIBRARIES = (
     Library("prometheus_client", "metrics", "pip install -e '.[metrics]'"),
     Library("starlette", "the web view", "pip install -e '.[web]'"),
     Library("uvicorn", "the web view", "pip install -e '.[web]'"),
+    Library("pynvml", "power and clocks of a GPU", "pip install -e '.[profile]'"),
     Library("supervision", "tracking and counting", INSTALL_TRACKING),
     Library("trackers", "tracking and counting", INSTALL_TRACKING),
 )

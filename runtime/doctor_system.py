@@ -7,7 +7,10 @@ import re
 import sys
 
 from runtime.findings import Finding, missing, note, ok
+from runtime.jetson_power import find_rails, power_faults
+from runtime.jetson_sysfs import is_jetson
 from runtime.machine import Machine
+from runtime.power_rails import find_total, total_name
 
 LEAST_PYTHON, FIRST_UNTRIED_PYTHON = (3, 10), (3, 14)
 # By the start of L4T's version, as NVIDIA's archive of JetPack lists them; the longest counts.
@@ -83,6 +86,18 @@ def check_power(machine: Machine) -> list[Finding]:
             findings.append(ok("jetson_clocks is on"))
         else:
             findings.append(note("jetson_clocks is off", "even latency", "sudo jetson_clocks"))
+    return findings
+
+
+def check_rails(machine: Machine) -> list[Finding]:
+    """Say whether a Jetson tells what power it takes; nothing on another machine."""
+    root = machine.path("/")
+    if not is_jetson(root):
+        return []
+    rails = find_rails(root)
+    findings = [note(fault, "energy per frame") for fault in power_faults(root, rails)]
+    if total := total_name(find_total(rail.name for rail in rails)):
+        findings.append(ok(f"power of the whole device: {total}"))
     return findings
 
 

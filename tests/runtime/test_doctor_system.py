@@ -6,8 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from runtime.doctor_system import check_jetson, check_power, check_python, check_systemd
+from runtime.doctor_system import (
+    check_jetson,
+    check_power,
+    check_python,
+    check_rails,
+    check_systemd,
+)
 from runtime.findings import Verdict
+from tests.fakes.devices import plant_device
 from tests.fakes.machine import FakeMachine
 
 RELEASE = "# R{} (release), REVISION: {}, GCID: 123, BOARD: generic, EABI: aarch64\n"
@@ -71,7 +78,7 @@ def test_a_jetpack_that_is_too_old_is_missing_the_newer_one(
 
 def test_another_machine_is_no_jetson(tmp_path: Path) -> None:
     machine = FakeMachine(tmp_path)
-    assert check_jetson(machine) == check_power(machine) == []
+    assert check_jetson(machine) == check_power(machine) == check_rails(machine) == []
 
 
 @pytest.mark.parametrize(
@@ -104,6 +111,24 @@ def test_jetson_clocks_shows_in_the_processors_limits(
     finding = check_power(machine)[-1]
     assert finding.text == f"jetson_clocks {text}"
     assert finding.remedy == ("sudo jetson_clocks" if text == "is off" else "")
+
+
+@pytest.mark.parametrize(
+    ("device", "total"),
+    [("orin-nano", "VDD_IN"), ("agx-orin", "VDD_GPU_SOC + VDD_CPU_CV + VIN_SYS_5V0")],
+)
+def test_the_rails_of_the_whole_device_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, device: str, total: str
+) -> None:
+    finding = check_rails(FakeMachine(plant_device(device, tmp_path, monkeypatch)))[-1]
+    assert finding.verdict is Verdict.OK
+    assert finding.text == f"power of the whole device: {total}"
+
+
+def test_a_jetson_whose_rails_cannot_be_seen_is_told_what_helps(tmp_path: Path) -> None:
+    (finding,) = check_rails(jetson(tmp_path))
+    assert (finding.verdict, finding.needed_for) == (Verdict.NOTE, "energy per frame")
+    assert "in a container, start it with -v /sys:/sys:ro" in finding.text
 
 
 def test_systemd(tmp_path: Path) -> None:
