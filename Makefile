@@ -14,7 +14,8 @@ PRECISION ?= int8
 TARGET ?= auto
 SIZE_cornernet-nano := 320x320
 SIZE_cornernet-saccade := 255x255
-SIZE ?= $(or $(SIZE_$(MODEL)),511x511)
+SIZE_centernet-nano := 320x320
+SIZE ?= $(or $(SIZE_$(MODEL)),$(if $(filter centernet-%,$(MODEL)),512x512,511x511))
 WEIGHTS ?= $(wildcard detectors/weights/$(MODEL).safetensors)
 # Images to calibrate on; made from Shapes unless you name a folder of your own.
 CALIB ?= $(SHAPES)/calibration

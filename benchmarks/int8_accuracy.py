@@ -3,7 +3,7 @@ r"""What INT8 costs: AP of FP32, FP16 and every way to INT8, beside onnxruntime'
 python -m benchmarks.int8_accuracy
 python -m benchmarks.int8_accuracy --quick
 python -m benchmarks.int8_accuracy --modelopt-python DIR/bin/python \
-  --recipes "fast *" "good *" "best mse *"
+  --recipes "fast *" "good *" "best minmax *"
 
 A recipe is an effort, a method for activations and a granularity of weights. Every seed takes its
 own calibration images, for the recipes and for the others' tools alike. "AP" is that of the model
@@ -50,7 +50,7 @@ from benchmarks.int8_accuracy_tables import (
 from benchmarks.int8_peers import MODELOPT, ONNXRUNTIME, check_python, peer_candidates
 from benchmarks.report import Findings
 from calibration.effort import Effort
-from calibration.ranges import RangeMethod
+from calibration.options import default_method
 from calibration.sessions import Form
 from calibration.weights import Granularity
 from export.precision import convert_to_fp16
@@ -62,7 +62,7 @@ IMAGES = 200  # to calibrate with
 QUICK_IMAGES, QUICK_LIMIT = 8, 20
 # AP points that each way may lie below FP32.
 TARGETS = {
-    Recipe(effort, RangeMethod.MSE, Granularity.PER_CHANNEL).label: limit
+    Recipe(effort, default_method(effort), Granularity.PER_CHANNEL).label: limit
     for effort, limit in ((Effort.GOOD, 0.3), (Effort.BEST, 0.1))
 }
 
@@ -73,7 +73,7 @@ def build_parser() -> CommandParser:
     add = parser.add_argument
     add("--images", type=positive, default=IMAGES, metavar="N", help="to calibrate with")
     add("--recipes", nargs="+", default=["*"], metavar="PATTERN",
-        help="our own ways, such as 'fast *' or 'best mse *'; default: all")  # fmt: skip
+        help="our own ways, such as 'fast *' or 'best minmax *'; default: all")  # fmt: skip
     add("--without-peers", action="store_true", help="our own ways only")
     add("--modelopt-python", type=Path, metavar="F", help="Python of an environment with ModelOpt")
     return parser

@@ -74,7 +74,7 @@ class StagesAlone:
         self._options = options
         self._backend = backend
         self._frames = frames
-        self._keep = PostprocessOptions(options.model.score)
+        self._keep = PostprocessOptions(options.model.score).suited_to(backend.contract.decode)
         network_hw = backend.contract.size_hw
         self._letterboxes = [Letterbox.fit(f.image.shape[:2], network_hw) for f in frames]
         pairs = list(zip(frames, self._letterboxes, strict=True))

@@ -22,7 +22,7 @@ from detectors.evaluation_options import EVALUATION_OPTIONS
 from detectors.examples import Example, ExampleTable, load_image
 from detectors.predict import GridBoxes, LetterboxPredictor, Predictor, Runner, rows_of
 from detectors.saccade_predict import SaccadePredictor
-from runtime.contract import DETECTION_NAMES, INPUT_NAME, ModelContract
+from runtime.contract import BOX_NAMES, INPUT_NAME, ModelContract
 from runtime.errors import CalibrationError, DatasetError
 from runtime.image_batches import ImageBatches
 from runtime.postprocess import PostprocessOptions
@@ -118,7 +118,8 @@ class AccuracyMeter:
         size_hw = self.contract.size_hw
         runner = ModelRunner(model, self.contract, self.threads, self.form)
         if not self.contract.has_attention:
-            return LetterboxPredictor(runner, size_hw, self.options)
+            kept = self.options.suited_to(self.contract.decode)
+            return LetterboxPredictor(runner, size_hw, kept)
         detector = SaccadeDetector(runner.infer, size_hw, SaccadeOptions(batch=PROCESSOR_BATCH))
         return SaccadePredictor(detector, self.options)
 
@@ -150,9 +151,9 @@ def open_meter(
             f"{', '.join(contract.class_names)}; expected the same; measure on a set of its classes"
         )
     outputs = [spec.name for spec in contract.outputs]
-    if not set(DETECTION_NAMES) <= set(outputs):
+    if not set(BOX_NAMES) <= set(outputs):
         raise CalibrationError(
-            f"{contract.name} gives {', '.join(outputs)}; expected {', '.join(DETECTION_NAMES)} to "
+            f"{contract.name} gives {', '.join(outputs)}; expected {', '.join(BOX_NAMES)} to "
             "measure average precision; export it without --raw"
         )
     return AccuracyMeter(coco, coco.examples[:limit], contract, threads=threads, form=form)

@@ -71,7 +71,7 @@ def add_range_options(parser: CommandParser) -> None:
     add("--max-images", type=positive, default=DEFAULT_MAX_IMAGES, metavar="N", help="use N")
     add("--seed", type=seed, metavar="S", help="draw the images; default: evenly by name")
     add("--balance", nargs="?", const="", metavar="COCO", help="show every class; default: IMAGES")
-    add("--method", choices=[m.value for m in RangeMethod], default=RangeMethod.MSE.value)
+    add("--method", choices=[m.value for m in RangeMethod], help="default: mse; minmax for best")
     add("--percentile", type=_percentile, default=PERCENTILE, metavar="P", help="for its method")
     add("--provider", choices=[p.value for p in Provider], default=Provider.CPU.value)
     cache = parser.add_mutually_exclusive_group()
@@ -110,15 +110,24 @@ def options_from(arguments: argparse.Namespace) -> CalibrationOptions:
             f"--target onnxruntime got --base {arguments.base}, which only GPUs run; expected "
             "fp32; leave one of them out"
         )
+    effort = Effort(arguments.effort)
     return CalibrationOptions(
-        RangeMethod(arguments.method),
+        RangeMethod(arguments.method) if arguments.method else default_method(effort),
         WeightOptions(Granularity(arguments.weights), WeightMethod(arguments.weight_method)),
         arguments.base,
         Placement(compile_exclude(arguments.exclude), target=target),
         arguments.percentile,
         ObservationOptions(Provider(arguments.provider), _cache_path(arguments)),
-        effort=Effort(arguments.effort),
+        effort=effort,
     )
+
+
+def default_method(effort: Effort) -> RangeMethod:
+    """Return how thresholds are chosen where nobody says it.
+
+    The best effort tunes them with the weights, and ends better where it begins without clipping.
+    """
+    return RangeMethod.MINMAX if effort is Effort.BEST else RangeMethod.MSE
 
 
 def _cache_path(arguments: argparse.Namespace) -> Path | None:

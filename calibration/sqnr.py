@@ -13,8 +13,9 @@ import onnxruntime
 from onnx import ModelProto, TensorProto
 
 from calibration.sessions import Form, open_session, run_error
+from detectors.families import FAMILIES
 from export.builder_onnxruntime import ORT_ERRORS
-from runtime.contract import COMPARED_MAPS, INPUT_NAME
+from runtime.contract import ATTENTION_NAMES, INPUT_NAME
 from runtime.errors import CalibrationError
 
 # What rounding to half precision leaves: 11 bits. Noise below it does not count, because the rest
@@ -31,7 +32,8 @@ def map_names(model: ModelProto) -> list[str]:
     Other networks than detectors have none: then their float outputs.
     """
     computed = {name for node in model.graph.node for name in node.output}
-    maps = [name for name in COMPARED_MAPS if name in computed]
+    known = (name for family in FAMILIES.values() for name in family.map_names)
+    maps = [name for name in (*known, *ATTENTION_NAMES) if name in computed]
     floats = (
         value.name
         for value in model.graph.output

@@ -8,25 +8,12 @@ Source: Zhou et al., "Objects as Points", arXiv:1904.07850, section 4.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from detectors.decode import check_peaks, find_peaks
-
-
-@dataclass(frozen=True)
-class CenterDecodeParams:
-    """How centres become boxes.
-
-    Attributes:
-        top_k: Boxes per image, over all classes.
-        nms_kernel: Side of the window in which a centre must be the maximum, in cells; odd.
-    """
-
-    top_k: int
-    nms_kernel: int
+from detectors.decode import EMPTY_SCORE, check_peaks, find_peaks
+from runtime.contract import CenterDecodeParams
 
 
 def decode_centers(maps: Mapping[str, Tensor], top_k: int, nms_kernel: int) -> Tensor:
@@ -43,7 +30,8 @@ def decode_centers(maps: Mapping[str, Tensor], top_k: int, nms_kernel: int) -> T
 
     Returns:
         float32 (N, top_k, 6), best first: x1, y1, x2, y2 in heatmap cells, score, class id. Where
-        an image has fewer peaks, the last rows score 0.
+        an image has fewer peaks, the last rows are empty: they score -1, and their other columns
+        mean nothing.
 
     Raises:
         UsageError: If a parameter is out of range, or the heatmap holds fewer than ``top_k`` cells.
@@ -58,4 +46,10 @@ def decode_centers(maps: Mapping[str, Tensor], top_k: int, nms_kernel: int) -> T
     (offset_x, offset_y), (width, height) = at_peaks("reg"), at_peaks("wh")
     x, y = peaks.cells_x + offset_x, peaks.cells_y + offset_y
     corners = [x - width / 2, y - height / 2, x + width / 2, y + height / 2]
-    return torch.stack([*corners, peaks.scores, peaks.classes.float()], dim=2)
+    scores = peaks.scores.masked_fill(peaks.scores == 0, EMPTY_SCORE)
+    return torch.stack([*corners, scores, peaks.classes.float()], dim=2)
+
+
+def decode_centers_as(maps: Mapping[str, Tensor], params: CenterDecodeParams) -> Tensor:
+    """Decode with the parameters of a registry entry or contract: see ``decode_centers``."""
+    return decode_centers(maps, params.top_k, params.nms_kernel)

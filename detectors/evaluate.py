@@ -32,7 +32,7 @@ from detectors.evaluation_options import (
 )
 from detectors.evaluation_report import Evaluation, Timing, record, table
 from detectors.examples import Example, ExampleTable, load_image
-from detectors.predict import Predictor
+from detectors.predict import LetterboxPredictor, Predictor
 from detectors.saccade_predict import SaccadePredictor
 from runtime.atomic_file import write_text
 from runtime.command_line import CommandParser
@@ -142,8 +142,9 @@ def _predicted(
 ) -> tuple[str, Rows, Timing]:
     """Open a model and run it on the examples."""
     model = open_model(options)
-    if isinstance(model.predict, SaccadePredictor):
-        options.sigma = model.predict.options.sigma  # its own default, for the record
+    if isinstance(model.predict, LetterboxPredictor | SaccadePredictor):
+        kept = model.predict.options  # with defaults of the model's own, for the record
+        options.sigma, options.nms = kept.sigma, kept.suppression.name.lower()
     if model.class_names != coco.class_names:
         raise DatasetError(
             f"{options.data} has classes {', '.join(coco.class_names)}; {model.label} finds "

@@ -20,7 +20,7 @@ from detectors.predict import (
     NetworkRunner,
     model_from_artifact,
 )
-from detectors.registry import build_detector, check_size, require_decoder
+from detectors.registry import build_detector, check_size, find_spec
 from detectors.saccade_predict import SaccadePredictor, detector_from_network
 from runtime.errors import UsageError
 
@@ -32,14 +32,13 @@ def open_model(options: argparse.Namespace) -> EvaluationModel:
         options: Checked by ``detectors.evaluation_options.check_options``.
 
     Raises:
-        UsageError: If an option is out of range, the model has no decoder, or the device is not
-            there.
+        UsageError: If an option is out of range or not for this model, or the device is not there.
         CornerRTError: If the artifact or checkpoint cannot be opened.
     """
     if options.artifact is not None:
         artifact: Path = options.artifact
         return model_from_artifact(artifact, letterbox_options(options), flip=options.flip)
-    spec = require_decoder(options.model)
+    spec = find_spec(options.model)
     size_hw = tuple(options.size) if options.size else spec.default_size_hw
     check_size(options.model, size_hw)
     is_published = options.protocol == Protocol.PUBLISHED.value
@@ -47,6 +46,11 @@ def open_model(options: argparse.Namespace) -> EvaluationModel:
         raise UsageError(
             f"got --protocol published; {options.model} has a published test of its own, which is "
             "what it always does; drop --protocol"
+        )
+    if is_published and not spec.family.takes_published_test:
+        raise UsageError(
+            f"got --protocol published, the test of the CornerNets; {options.model} is of family "
+            f"{spec.family.name}; drop --protocol"
         )
     looking = published_test(options) if is_published else letterbox_options(options)
     class_names = _class_names(options.weights)
@@ -60,7 +64,8 @@ def open_model(options: argparse.Namespace) -> EvaluationModel:
     if isinstance(looking, PublishedTest):
         predict = PublishedPredictor(runner, len(class_names), looking)
     else:
-        predict = LetterboxPredictor(runner, size_hw, looking, options.flip)
+        kept = looking if options.flip else looking.suited_to(spec.decode)
+        predict = LetterboxPredictor(runner, size_hw, kept, options.flip)
     return EvaluationModel(predict, class_names, options.weights.name, runner)
 
 

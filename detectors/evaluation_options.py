@@ -18,7 +18,7 @@ from runtime.suppression import NmsMethod
 # Average precision needs the whole ranking: everything is kept down to the decoder's noise.
 EVALUATION_OPTIONS = PostprocessOptions(score_threshold=0.01)
 
-METHODS = {"hard": NmsMethod.HARD, "linear": NmsMethod.LINEAR, "gaussian": NmsMethod.GAUSSIAN}
+METHODS = {method.name.lower(): method for method in NmsMethod}
 MERGE = "merge"
 
 
@@ -62,7 +62,7 @@ def _add_looking(parser: CommandParser) -> None:
     add("--size", type=int, nargs=2, metavar=("H", "W"), help="network input of a checkpoint")
     add("--flip", action="store_true", help="look at the mirrored image too")
     add("--scales", type=float, nargs="+", default=[1.0], help="published: 0.5 0.75 1 1.25 1.5")
-    add("--nms", choices=[*METHODS, MERGE], default="gaussian", help="how overlapping boxes fall")
+    add("--nms", choices=[*METHODS, MERGE], help="how overlapping boxes fall (default: by model)")
     add("--iou-threshold", type=float, default=0.5, help="for hard and linear suppression")
     add("--sigma", type=float, default=0.5, help="width of the Gaussian; saccade: 0.7")
     add("--score-threshold", type=float, help="lowest score (letterbox 0.01, published 0.001)")
@@ -130,7 +130,7 @@ def letterbox_options(options: argparse.Namespace) -> PostprocessOptions:
     threshold = options.score_threshold
     return PostprocessOptions(
         score_threshold=EVALUATION_OPTIONS.score_threshold if threshold is None else threshold,
-        method=METHODS[options.nms],
+        method=METHODS.get(options.nms),
         iou_threshold=options.iou_threshold,
         sigma=options.sigma,
     )
@@ -145,12 +145,12 @@ def published_test(options: argparse.Namespace) -> PublishedTest:
     threshold = options.score_threshold
     checked = PostprocessOptions(  # the same ranges hold
         score_threshold=PublishedSuppression.score_threshold if threshold is None else threshold,
-        method=METHODS.get(options.nms, NmsMethod.GAUSSIAN),
+        method=METHODS.get(options.nms),
         iou_threshold=options.iou_threshold,
         sigma=options.sigma,
     )
     suppression = PublishedSuppression(
-        checked.method,
+        checked.suppression,
         checked.iou_threshold,
         checked.sigma,
         checked.score_threshold,
@@ -168,6 +168,7 @@ def options_record(options: argparse.Namespace) -> dict[str, Any]:
     if options.weights:
         record["model"] = options.model
     record |= {name: getattr(options, name) for name in _LOOKING}
+    record["nms"] = options.nms or PublishedSuppression.method.name.lower()
     if record["score_threshold"] is None:
         published = options.protocol == Protocol.PUBLISHED.value
         default = PublishedSuppression if published else EVALUATION_OPTIONS

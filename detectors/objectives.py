@@ -1,36 +1,31 @@
-"""What a family of detectors learns from: the training set it wants, and its loss.
+"""What a detector learns from: the training set it wants, and its loss.
 
-The trainer asks here and knows nothing of maps and targets.
+The trainer asks here and knows nothing of maps and targets. Both are those of its family, but for
+detectors that look twice.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-
-from torch import Tensor
 
 from detectors.augment import AugmentSpec, ZoomAugment
 from detectors.augment_published import PublishedAugment
 from detectors.dataset import Augmentation, CocoSet, TrainingSet
-from detectors.losses import LossWeights, cornernet_loss, saccade_loss
+from detectors.families import Loss
+from detectors.losses import LossWeights, saccade_loss
 from detectors.registry import DetectorSpec
 from detectors.saccade_augment import SaccadeAugment
 from detectors.saccade_targets import SaccadeTargetSpec
-from detectors.targets import TargetSpec
 from detectors.train_options import TrainOptions
-from runtime.errors import UsageError
 
 # Items of a batch that are no targets.
 IMAGE, IMAGE_ID = "image", "image_id"
 
-Outputs = Sequence[Mapping[str, Tensor]]
-Loss = Callable[[Outputs, Mapping[str, Tensor], LossWeights], dict[str, Tensor]]
-
 
 @dataclass(frozen=True)
 class Objective:
-    """How a family is trained.
+    """How a detector is trained.
 
     Attributes:
         training_set: Makes the set whose items hold ``image`` uint8 (H, W, 3) BGR, ``image_id`` and
@@ -44,19 +39,8 @@ class Objective:
 
 
 def find_objective(spec: DetectorSpec) -> Objective:
-    """Return how detectors of a family are trained.
-
-    Raises:
-        UsageError: If the family cannot be trained here; names those that can.
-    """
-    if spec.attention_names:
-        return SACCADE
-    if spec.family not in OBJECTIVES:
-        raise UsageError(
-            f"detectors of the family {spec.family} cannot be trained; expected one of "
-            f"{', '.join(OBJECTIVES)}; choose another --model"
-        )
-    return OBJECTIVES[spec.family]
+    """Return how a detector is trained."""
+    return SACCADE if spec.attention_names else Objective(family_training_set, spec.family.loss)
 
 
 def loss_weights(options: TrainOptions) -> LossWeights:
@@ -64,9 +48,10 @@ def loss_weights(options: TrainOptions) -> LossWeights:
     return LossWeights(options.embedding_weight, options.embedding_weight, options.offset_weight)
 
 
-def cornernet_training_set(options: TrainOptions, spec: DetectorSpec, coco: CocoSet) -> TrainingSet:
-    """Return augmented images with the heatmaps, offsets and indices of their corners."""
-    targets = TargetSpec(len(coco.class_names), options.size_hw, _output_hw(options, spec))
+def family_training_set(options: TrainOptions, spec: DetectorSpec, coco: CocoSet) -> TrainingSet:
+    """Return augmented images with the targets of the detector's family."""
+    output_hw = _output_hw(options, spec)
+    targets = spec.family.targets(len(coco.class_names), options.size_hw, output_hw)
     return TrainingSet(coco, augmentation_of(options), targets, options.seed)
 
 
@@ -98,4 +83,3 @@ def augmentation_of(options: TrainOptions) -> Augmentation:
 
 
 SACCADE = Objective(saccade_training_set, saccade_loss)
-OBJECTIVES = {"cornernet": Objective(cornernet_training_set, cornernet_loss)}

@@ -17,7 +17,6 @@ import numpy as np
 import torch
 from torch import nn
 
-from detectors.decode import decode_as
 from detectors.normalise import normalise
 from detectors.registry import DetectorSpec
 from detectors.saccade_predict import SaccadePredictor, detector_from_network
@@ -51,8 +50,8 @@ class GridBoxes:
     """Boxes in the unit of a grid that covers the network's input.
 
     Attributes:
-        rows: float32 (N, D, 8), x1 y1 x2 y2 score top-left-score bottom-right-score class; a row
-            with score -1 is empty.
+        rows: float32 (N, D, C), x1 y1 x2 y2 score, what else the family tells of a box, class; a
+            row with score -1 is empty. A CornerNet tells the scores of both corners, so C is 8.
         grid_hw: Height and width of the input in that unit: heatmap cells or pixels.
     """
 
@@ -98,8 +97,8 @@ class NetworkRunner(Runner):
         device = next((p.device for p in parameters), torch.device("cpu"))
         frames = torch.from_numpy(np.ascontiguousarray(canvases)).to(device)
         maps = self.model(normalise(frames, self.spec))
-        rows = decode_as(maps, self.spec.decode)
-        height, width = maps["tl_heat"].shape[2:]
+        rows = self.spec.family.decode(maps, self.spec.decode)
+        height, width = maps[self.spec.map_names[0]].shape[2:]
         return GridBoxes(rows.cpu().numpy(), (height, width))
 
 
@@ -121,10 +120,12 @@ class ArtifactRunner(Runner):
 
 
 def rows_of(outputs: dict[str, np.ndarray]) -> np.ndarray:
-    """Put the outputs of an artifact side by side, float32 (1, D, 8)."""
-    columns = (outputs["scores"][..., None], outputs["corner_scores"])
+    """Put the outputs of an artifact side by side: rows (1, D, C) as in ``GridBoxes``."""
+    columns = [outputs["boxes"], outputs["scores"][..., None]]
+    if "corner_scores" in outputs:
+        columns.append(outputs["corner_scores"])
     class_ids = outputs["class_ids"][..., None].astype(np.float32)
-    return np.concatenate([outputs["boxes"], *columns, class_ids], axis=2)
+    return np.concatenate([*columns, class_ids], axis=2)
 
 
 class LetterboxPredictor:
@@ -134,7 +135,7 @@ class LetterboxPredictor:
         run: The network.
         size_hw: Height and width of the network's input, in pixels.
         options: What to keep of its boxes.
-        flip: Whether the mirrored canvas is looked at too.
+        flip: Whether the mirrored canvas is looked at too, which finds every object twice.
     """
 
     def __init__(
@@ -176,7 +177,7 @@ def run_with_mirror(run: Runner, canvases: np.ndarray, flip: bool) -> GridBoxes:
         flip: Whether to add the detections of the mirrored pictures, mirrored back.
 
     Returns:
-        Rows (N, D, 8), or (N, 2 D, 8) with the mirrored ones behind the others.
+        Rows (N, D, C), or (N, 2 D, C) with the mirrored ones behind the others.
     """
     if not flip:
         return run(canvases)
@@ -188,8 +189,8 @@ def run_with_mirror(run: Runner, canvases: np.ndarray, flip: bool) -> GridBoxes:
 
 
 def _outputs_of(rows: np.ndarray) -> dict[str, np.ndarray]:
-    """Return rows (1, D, 8) as the outputs of an artifact."""
-    class_ids = rows[..., 7].astype(np.int32)
+    """Return rows (1, D, C) as the outputs of an artifact."""
+    class_ids = rows[..., -1].astype(np.int32)
     return {"boxes": rows[..., :4], "scores": rows[..., 4], "class_ids": class_ids}
 
 
@@ -223,7 +224,7 @@ def predictor_from_network(
     """
     if spec.attention_names:
         return SaccadePredictor(detector_from_network(model, spec, size_hw), options)
-    return LetterboxPredictor(NetworkRunner(model, spec), size_hw, options)
+    return LetterboxPredictor(NetworkRunner(model, spec), size_hw, options.suited_to(spec.decode))
 
 
 def model_from_artifact(
@@ -245,5 +246,6 @@ def model_from_artifact(
         two_looks = SaccadePredictor(opened.detector, options, flip)
         return EvaluationModel(two_looks, opened.contract.class_names, artifact.name)
     runner = ArtifactRunner(opened)
-    predict = LetterboxPredictor(runner, opened.contract.size_hw, options, flip)
+    kept = options if flip else options.suited_to(opened.contract.decode)
+    predict = LetterboxPredictor(runner, opened.contract.size_hw, kept, flip)
     return EvaluationModel(predict, opened.contract.class_names, artifact.name, runner)

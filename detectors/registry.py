@@ -16,13 +16,13 @@ from detectors.centernet import (
     centernet_resnet18,
     centernet_resnet18_mmdetection,
 )
-from detectors.centernet_decode import CenterDecodeParams
-from detectors.centernet_heads import CENTER_MAP_NAMES
+from detectors.centernet_nano import CenterNetNano
 from detectors.cornernet import cornernet_hourglass104
 from detectors.cornernet_nano import CornerNetNano
 from detectors.cornernet_saccade import CornerNetSaccade
 from detectors.cornernet_squeeze import cornernet_squeeze
-from runtime.contract import ATTENTION_NAMES, MAP_NAMES, DecodeParams
+from detectors.families import CENTERNET, CORNERNET, Family
+from runtime.contract import ATTENTION_NAMES, AnyDecodeParams, CenterDecodeParams, DecodeParams
 from runtime.errors import UsageError
 
 # BGR statistics of COCO in [0, 1], from the published CornerNet configurations.
@@ -36,7 +36,7 @@ class DetectorSpec:
 
     Attributes:
         build: Takes the number of classes, returns the network in training mode.
-        family: "cornernet" or "centernet".
+        family: What its maps are, how they become boxes and how it learns.
         stride_px: Input pixels per heatmap cell.
         default_size_hw: Input size when the user names none.
         size_divisor: Height and width plus ``size_remainder`` must be divisible by this.
@@ -44,36 +44,31 @@ class DetectorSpec:
         decode: Default decoding parameters.
         mean_bgr: Mean subtracted from pixels in [0, 1].
         std_bgr: Divisor after that.
-        attention_names: Maps beside the six that say where to look closer; detectors that have
-            them are run by ``runtime.saccade``.
-        map_names: The network's raw maps.
+        attention_names: Maps beside those of the family that say where to look closer; detectors
+            that have them are run by ``runtime.saccade``.
     """
 
     build: Callable[[int], nn.Module]
-    family: str
+    family: Family
     stride_px: int
     default_size_hw: tuple[int, int]
     size_divisor: int
     size_remainder: int
-    decode: DecodeParams | CenterDecodeParams
+    decode: AnyDecodeParams
     mean_bgr: tuple[float, float, float] = COCO_MEAN_BGR
     std_bgr: tuple[float, float, float] = COCO_STD_BGR
     attention_names: tuple[str, ...] = ()
-    map_names: tuple[str, ...] = MAP_NAMES
+
+    @property
+    def map_names(self) -> tuple[str, ...]:
+        """The network's raw maps."""
+        return self.family.map_names
 
 
 def _centernet(build: Callable[[int], nn.Module], size_divisor: int = 32) -> DetectorSpec:
     """Describe a published CenterNet; all are tested at 512x512 and keep 100 boxes."""
-    return DetectorSpec(
-        build,
-        "centernet",
-        4,
-        (512, 512),
-        size_divisor,
-        0,
-        CenterDecodeParams(100, 3),
-        map_names=CENTER_MAP_NAMES,
-    )
+    decode = CenterDecodeParams(100, 3)
+    return DetectorSpec(build, CENTERNET, 4, (512, 512), size_divisor, 0, decode)
 
 
 # Weights that come with the repository.
@@ -84,14 +79,14 @@ SHIPPED_WEIGHTS = {
 # Decoding of the published networks: the test settings of their released configurations.
 DETECTORS: dict[str, DetectorSpec] = {
     "cornernet-hourglass104": DetectorSpec(
-        cornernet_hourglass104, "cornernet", 4, (511, 511), 128, 1, DecodeParams(100, 3, 0.5, 1000)
+        cornernet_hourglass104, CORNERNET, 4, (511, 511), 128, 1, DecodeParams(100, 3, 0.5, 1000)
     ),
     "cornernet-squeeze": DetectorSpec(
-        cornernet_squeeze, "cornernet", 8, (511, 511), 128, 1, DecodeParams(20, 3, 0.5, 100)
+        cornernet_squeeze, CORNERNET, 8, (511, 511), 128, 1, DecodeParams(20, 3, 0.5, 100)
     ),
     "cornernet-saccade": DetectorSpec(
         CornerNetSaccade,
-        "cornernet",
+        CORNERNET,
         4,
         (255, 255),
         32,
@@ -100,7 +95,10 @@ DETECTORS: dict[str, DetectorSpec] = {
         attention_names=ATTENTION_NAMES,
     ),
     "cornernet-nano": DetectorSpec(
-        CornerNetNano, "cornernet", 4, (320, 320), 32, 0, DecodeParams(50, 3, 0.5, 100, "geometric")
+        CornerNetNano, CORNERNET, 4, (320, 320), 32, 0, DecodeParams(50, 3, 0.5, 100, "geometric")
+    ),
+    "centernet-nano": DetectorSpec(
+        CenterNetNano, CENTERNET, 4, (320, 320), 32, 0, CenterDecodeParams(100, 3)
     ),
     "centernet-hourglass104": _centernet(centernet_hourglass104, size_divisor=128),
     "centernet-dla34": _centernet(centernet_dla34),
@@ -120,22 +118,6 @@ def find_spec(name: str) -> DetectorSpec:
     if name not in DETECTORS:
         raise UsageError(f"unknown model {name!r}; expected one of {', '.join(sorted(DETECTORS))}")
     return DETECTORS[name]
-
-
-def require_decoder(name: str) -> DetectorSpec:
-    """Return the spec of a detector whose maps can be made into boxes and into a graph.
-
-    Raises:
-        UsageError: If no detector has this name, or its family has no decoder; lists those that do.
-    """
-    spec = find_spec(name)
-    if not isinstance(spec.decode, DecodeParams):
-        usable = sorted(n for n, one in DETECTORS.items() if isinstance(one.decode, DecodeParams))
-        raise UsageError(
-            f"{name} is of family {spec.family}, which cannot be decoded; "
-            f"expected one of {', '.join(usable)}"
-        )
-    return spec
 
 
 def build_detector(name: str, num_classes: int = 80) -> nn.Module:

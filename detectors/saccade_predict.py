@@ -8,7 +8,6 @@ import numpy as np
 import torch
 from torch import nn
 
-from detectors.decode import decode_as
 from detectors.normalise import normalise
 from detectors.registry import DetectorSpec
 from runtime.detections import Detections
@@ -76,13 +75,13 @@ def detector_from_network(
         model.eval()
         device = next(model.parameters()).device
         maps = model(normalise(torch.from_numpy(frames).to(device), spec))
-        rows = decode_as(maps, spec.decode).cpu().numpy()
-        cells_hw = maps["tl_heat"].shape[2:]
+        rows = spec.family.decode(maps, spec.decode).cpu().numpy()
+        cells_hw = maps[spec.map_names[0]].shape[2:]
         scale_y, scale_x = (px / c for px, c in zip(frames.shape[1:3], cells_hw, strict=True))
         outputs = {
             "boxes": rows[..., :4] * np.float32([scale_x, scale_y, scale_x, scale_y]),
             "scores": rows[..., 4],
-            "class_ids": rows[..., 7].astype(np.int32),
+            "class_ids": rows[..., -1].astype(np.int32),
         }
         return outputs | {n: maps[n].sigmoid().cpu().numpy() for n in spec.attention_names}
 

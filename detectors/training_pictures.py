@@ -1,4 +1,4 @@
-"""What a network in training sees: boxes and corner heatmaps on an image."""
+"""What a network in training sees: boxes and heatmaps on an image."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def picture_of(
     image: np.ndarray,
     class_names: Sequence[str],
 ) -> np.ndarray:
-    """Draw predicted boxes, and the heatmaps of both corners, side by side.
+    """Draw predicted boxes, and the heatmaps of the family, side by side.
 
     Args:
         network: A network of the registry, in evaluation mode.
@@ -38,7 +38,7 @@ def picture_of(
         class_names: Names by class id.
 
     Returns:
-        uint8 (height, 3 * width, 3) BGR.
+        uint8 (height, (1 + heatmaps) * width, 3) BGR.
     """
     frame = letterbox_image(image, Letterbox.fit(image.shape[:2], size_hw))
     options = PostprocessOptions(score_threshold=SHOWN_SCORE)
@@ -46,7 +46,7 @@ def picture_of(
     device = next(network.parameters()).device
     with torch.inference_mode():
         maps = network(normalise(torch.from_numpy(frame).unsqueeze(0).to(device), spec))
-    heats = [_overlay(frame, maps[name][0]) for name in ("tl_heat", "br_heat")]
+    heats = [_overlay(frame, maps[name][0]) for name in spec.family.heat_names]
     return np.hstack([draw_detections(frame.copy(), found, class_names), *heats])
 
 

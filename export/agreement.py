@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from runtime.contract import COMPARED_MAPS
+from runtime.contract import DETECTION_NAMES
 
 Arrays = Mapping[str, np.ndarray]
 
@@ -60,26 +60,26 @@ class Agreement:
 
     def maps(self) -> list[Difference]:
         """Return the differences of raw and attention maps, of those that both sides show."""
-        return [self.differences[name] for name in COMPARED_MAPS if name in self.differences]
+        return [found for name, found in self.differences.items() if name not in DETECTION_NAMES]
 
     def add(self, reference: Arrays, other: Arrays) -> None:
         """Compare one frame.
 
         Args:
-            reference: ``boxes`` (1, D, 4), ``scores`` (1, D), ``class_ids`` (1, D),
+            reference: ``boxes`` (1, D, 4), ``scores`` (1, D), ``class_ids`` (1, D), of a CornerNet
                 ``corner_scores`` (1, D, 2), and any raw or attention maps, by name.
             other: The same; maps that it lacks are left out.
         """
         self.frames += 1
-        for name in COMPARED_MAPS:
-            if name in reference and name in other:
+        for name in map_names(reference):
+            if name in other:
                 self._widen(name, reference[name], other[name])
         rows, others = _first(reference), _first(other)
         pairs = match_rows(rows, others)
         self._count(rows, others, pairs)
         if pairs:
             mine, theirs = (list(side) for side in zip(*pairs, strict=True))
-            for name in ("boxes", "scores", "corner_scores"):
+            for name in [name for name in rows if name != "class_ids"]:
                 self._widen(name, rows[name][mine], others[name][theirs])
 
     def _count(self, rows: Arrays, others: Arrays, pairs: list[tuple[int, int]]) -> None:
@@ -98,6 +98,11 @@ class Agreement:
             max(before.largest_difference, found.largest_difference),
             max(before.largest_value, found.largest_value),
         )
+
+
+def map_names(outputs: Iterable[str]) -> list[str]:
+    """Return the raw and attention maps among the names of outputs."""
+    return [name for name in outputs if name not in DETECTION_NAMES]
 
 
 def difference_of(name: str, reference: np.ndarray, other: np.ndarray) -> Difference:
@@ -157,4 +162,4 @@ def difference_table(differences: Iterable[Difference]) -> str:
 
 def _first(outputs: Arrays) -> dict[str, np.ndarray]:
     """Return the detection outputs of the only frame of a batch."""
-    return {n: outputs[n][0] for n in ("boxes", "scores", "class_ids", "corner_scores")}
+    return {name: outputs[name][0] for name in DETECTION_NAMES if name in outputs}

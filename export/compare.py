@@ -17,7 +17,8 @@ import onnxruntime
 import torch
 from onnx import ModelProto
 
-from export.agreement import Difference, difference_of, difference_table
+from detectors.registry import find_spec
+from export.agreement import Difference, difference_of, difference_table, map_names
 from export.detector_source import DetectorSource, load_detector
 from export.export_onnx import add_source_arguments, deploy_module
 from export.onnx_graph import load_model
@@ -25,10 +26,8 @@ from export.surgery import keep_outputs
 from runtime.camera_files import read_image
 from runtime.command_line import CommandParser, seed
 from runtime.contract import (
-    COMPARED_MAPS,
-    DETECTION_NAMES,
+    BOX_NAMES,
     INPUT_NAME,
-    MAP_NAMES,
     ModelContract,
     read_contract,
 )
@@ -91,14 +90,13 @@ def compare_outputs(reference: Arrays, other: Arrays, tolerance: Tolerance) -> C
         other: The same names.
         tolerance: What counts as the same row.
     """
-    shown = [name for name in COMPARED_MAPS if name in reference]
-    maps = tuple(difference_of(name, reference[name], other[name]) for name in shown)
+    maps = tuple(difference_of(n, reference[n], other[n]) for n in map_names(reference))
     if "scores" not in other:
         return Comparison(maps, None, 0)
     unmatched = count = 0
     for image in range(len(reference["scores"])):
         rows, others = (
-            {name: side[name][image] for name in DETECTION_NAMES} for side in (reference, other)
+            {name: side[name][image] for name in BOX_NAMES} for side in (reference, other)
         )
         count += int((rows["scores"] > SCORE_THRESHOLD).sum())
         unmatched += count_unmatched(rows, others, tolerance)
@@ -143,18 +141,19 @@ def run_torch(contract: ModelContract, source: DetectorSource, frames: np.ndarra
     return {n: value.numpy() for n, value in zip(module.output_names, values, strict=True)}
 
 
-def run_onnxruntime(model: ModelProto, frames: np.ndarray) -> Arrays:
+def run_onnxruntime(model: ModelProto, frames: np.ndarray, maps: Sequence[str]) -> Arrays:
     """Return the model's outputs and raw maps, computed by ONNX Runtime on the CPU.
 
     Args:
         model: Changed: its raw maps become outputs.
         frames: uint8 (N, H, W, 3).
+        maps: Names of its raw maps.
 
     Raises:
         ArtifactError: If ONNX Runtime refuses the model or has no raw maps to show.
     """
-    given = [value.name for value in model.graph.output if value.name not in MAP_NAMES]
-    names = [*given, *MAP_NAMES]
+    given = [value.name for value in model.graph.output if value.name not in maps]
+    names = [*given, *maps]
     try:
         keep_outputs(model, names)
         session = onnxruntime.InferenceSession(
@@ -219,8 +218,9 @@ def _run(arguments: argparse.Namespace) -> int:
         contract.name, arguments.weights, arguments.random_weights, len(contract.class_names)
     )
     tolerance = Tolerance(arguments.tolerance, arguments.tolerance * max(contract.size_hw))
+    maps = find_spec(contract.name).map_names
     comparison = compare_outputs(
-        run_torch(contract, source, frames), run_onnxruntime(model, frames), tolerance
+        run_torch(contract, source, frames), run_onnxruntime(model, frames, maps), tolerance
     )
     print(comparison.table())
     if not comparison.is_within(tolerance):

@@ -15,7 +15,7 @@ import onnx
 import torch
 from onnx import ModelProto, ValueInfoProto, helper
 
-from detectors.registry import DETECTORS, check_size, find_spec, require_decoder
+from detectors.registry import DETECTORS, DetectorSpec, check_size, find_spec
 from export.detector_source import DetectorSource, LoadedDetector, load_detector
 from export.onnx_graph import load_model, save_model
 from export.precision import BF16, FP16, convert_to_bf16, convert_to_fp16
@@ -25,8 +25,6 @@ from export.torch_export import export_module
 from export.wrapper import DeployModule, Normalisation
 from runtime.command_line import CommandParser, check_output, positive, seed
 from runtime.contract import (
-    DETECTION_NAMES,
-    MAP_NAMES,
     ModelContract,
     ProvenanceStep,
     TensorSpec,
@@ -38,11 +36,18 @@ _HALVES = {half.name: half for half in (FP16, BF16)}
 
 
 class GraphOutputs(enum.Enum):
-    """The tensors that an exported graph gives, beside attention maps where there are some."""
+    """What an exported graph gives, beside attention maps where there are some."""
 
-    DETECTIONS = DETECTION_NAMES
-    RAW_MAPS = MAP_NAMES
-    DETECTIONS_AND_MAPS = (*DETECTION_NAMES, *MAP_NAMES)
+    DETECTIONS = "detections"
+    RAW_MAPS = "raw maps"
+    DETECTIONS_AND_MAPS = "detections and raw maps"
+
+    def names(self, spec: DetectorSpec) -> tuple[str, ...]:
+        """Return the names of the tensors, those of the attention maps included."""
+        family = spec.family
+        detections = () if self is GraphOutputs.RAW_MAPS else family.detection_names
+        maps = () if self is GraphOutputs.DETECTIONS else family.map_names
+        return (*detections, *maps, *spec.attention_names)
 
 
 @dataclass(frozen=True)
@@ -76,9 +81,9 @@ def build_parser() -> CommandParser:
         "--explain", action="store_true", help="print every node that stays FP32 and its rule"
     )
     outputs = parser.add_mutually_exclusive_group()
-    outputs.add_argument("--raw", action="store_true", help="end at the six raw maps")
+    outputs.add_argument("--raw", action="store_true", help="end at the raw maps")
     outputs.add_argument(
-        "--maps", action="store_true", help="give the six raw maps beside the detections"
+        "--maps", action="store_true", help="give the raw maps beside the detections"
     )
     parser.add_argument(
         "--num-classes", type=positive, help="when the weights do not say; default 80"
@@ -105,12 +110,10 @@ def export_onnx(request: ExportRequest, out: Path) -> ModelContract:
         The contract that was written beside ``out``.
 
     Raises:
-        UsageError: If the model is unknown or has no decoder, the size does not fit, or ``out``
-            cannot be written.
+        UsageError: If the model is unknown, the size does not fit, or ``out`` cannot be written.
         CheckpointError: If the weights cannot be read.
-        ExportError: If torch or ONNX refuses the model.
+        ExportError: If torch or ONNX refuses the model, or it has deformable convolutions.
     """
-    require_decoder(request.source.name)
     check_size(request.source.name, request.size_hw)
     check_output("--out", out, ".onnx")
     detector = load_detector(request.source)
@@ -135,19 +138,15 @@ def export_detector(detector: LoadedDetector, request: ExportRequest) -> ModelPr
     """Return a loaded detector as an ONNX model."""
     module = deploy_module(detector, request.source.name)
     model = export_module(module, request.size_hw)
-    keep_outputs(model, (*request.outputs.value, *module.attention.names))
+    keep_outputs(model, request.outputs.names(find_spec(request.source.name)))
     if request.precision not in _HALVES:
         return model
     return convert_to_fp16(model) if request.precision == "fp16" else convert_to_bf16(model)
 
 
 def deploy_module(detector: LoadedDetector, name: str) -> DeployModule:
-    """Wrap a loaded detector with the normalisation and decoding of its registry entry.
-
-    Raises:
-        UsageError: If its family has no decoder.
-    """
-    spec = require_decoder(name)
+    """Wrap a loaded detector with the normalisation and decoding of its registry entry."""
+    spec = find_spec(name)
     normalisation = Normalisation(spec.mean_bgr, spec.std_bgr)
     module = DeployModule(detector.network, normalisation, spec.decode, spec.attention_names)
     module.eval()
@@ -164,7 +163,7 @@ def _contract(model: ModelProto, detector: LoadedDetector, request: ExportReques
     step = ProvenanceStep("export", detector.weights_step.sha256, tool, note)
     return ModelContract(
         name=request.source.name,
-        family=spec.family,
+        family=spec.family.name,
         size_hw=request.size_hw,
         stride_px=spec.stride_px,
         mean_bgr=spec.mean_bgr,

@@ -38,6 +38,7 @@ from export.roofline_text import Roofline, roofline_text
 from runtime.atomic_file import write_text
 from runtime.command_line import CommandParser, check_output, count, positive
 from runtime.errors import UsageError, run_command
+from runtime.notices import print_last
 
 DEFAULT_TOP = 20
 DEFAULT_DEPTH = 2
@@ -79,7 +80,7 @@ def _run(arguments: argparse.Namespace) -> int:
         if path := getattr(arguments, option):
             check_output(f"--{option}", path, suffix)
     found = find_roofline(_subject(arguments), device, arguments)
-    print(roofline_text(found, arguments.top, arguments.depth))
+    print_last(roofline_text(found, arguments.top, arguments.depth))
     if arguments.json:
         write_text(arguments.json, json.dumps(roofline_record(found), indent=1) + "\n")
     if arguments.picture:
@@ -88,7 +89,7 @@ def _run(arguments: argparse.Namespace) -> int:
         draw_roofline(found, arguments.picture)
     written = " and ".join(str(path) for path in (arguments.json, arguments.picture) if path)
     if written:
-        print(f"\nwrote {written}")
+        print_last(f"\nwrote {written}")
     return 0
 
 

@@ -105,7 +105,8 @@ def bound_network(network: Network, device: Device, precision: str | None = None
         network: Its layers.
         device: What it runs on.
         precision: If given, all that is FP32 in the graph counts as this; else the graph counts
-            as it is written.
+            as it is written, and FP32 beside other types as TF32 where the device has that:
+            TensorRT does so by itself.
 
     Raises:
         UsageError: If the device has no arithmetic of a precision that is needed.
@@ -155,7 +156,9 @@ def total_operations(layers: Sequence[LayerBound]) -> Operations:
 
 
 def _bound_layer(layer: Layer, device: Device, precision: str | None) -> LayerBound:
-    own = precision if precision is not None and layer.precision == "fp32" else layer.precision
+    own = layer.precision
+    if own == "fp32":
+        own = precision or ("tf32" if "tf32" in device.tera_operations else "fp32")
     traffic = layer.traffic_bytes(precision)
     matrix_ms = _matrix_ms(layer.operations, own, device)
     vector_ms = _vector_ms(layer.operations, own, device)

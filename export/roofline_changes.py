@@ -13,7 +13,7 @@ from export.roofline_family import measure_family_member
 from export.roofline_graph import precision_of, size_graph
 from export.roofline_subject import Subject
 
-_PRECISION_LABELS = {"tf32": "tf32: what TensorRT makes of fp32 by itself"}
+_PRECISION_LABELS = {"tf32": "tf32: TensorRT's default for fp32"}
 # Sides of the input relative to what is looked at, before they are made to fit the network.
 _SCALES = (0.5, 0.75, 1.0, 1.25, 1.5, 2.0)
 

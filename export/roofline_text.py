@@ -11,11 +11,13 @@ from export.operation_counts import Operations
 from export.roofline_bound import LayerBound, NetworkBound, by_stage, total_operations
 from export.roofline_changes import Change
 from export.roofline_measured import LayerComparison, Predicted, device_notice
+from runtime.terminal_lines import wrap_line
 
-NAME_WIDTH = 44
-# What every reader must know before any figure.
+NAME_WIDTH = 36
+LEGEND = "MMAC: million multiply-adds; Mop: million other operations; MB: moved; by: what binds"
+# What every reader must know of the figures.
 LEFT_OUT = (
-    "a bound, not a promise: no runtime reaches the peaks of a datasheet.",
+    "This is a bound, not a promise: no runtime reaches the peaks of a datasheet.",
     "Left out: starting kernels, copying frames, letterbox and soft-NMS, clocks and memory that",
     "other programs take, fusion that a runtime does not do. Convolutions count as they are",
     "defined: Winograd's transformation does with fewer multiplications, 2:4 sparsity likewise.",
@@ -77,38 +79,51 @@ def roofline_text(found: Roofline, top: int, depth: int) -> str:
 
 
 def _head(found: Roofline) -> Iterator[str]:
+    """Yield the answer: what it is, how fast it can be at most, and what its time is bound by."""
     size = f" {found.size_hw[0]}x{found.size_hw[1]}" if found.size_hw else ""
     batch = f", batch {found.batch}" if found.batch > 1 else ""
-    device = found.device
-    yield (
-        f"{found.title}{size}{batch}, {found.bound.precision}, on {device.title} ({device.mode}): "
-        f"{LEFT_OUT[0]}"
+    device, bound = found.device, found.bound
+    yield from wrap_line(
+        f"{found.title}{size}{batch}, {bound.precision}, on {device.title} ({device.mode}): "
+        "a bound, not a promise"
     )
-    yield from LEFT_OUT[1:]
+    yield from _floor_lines("", bound, found.batch)
+    if found.ceiling_bound is not None:
+        yield from _floor_lines("at measured ceilings, ", found.ceiling_bound, found.batch)
+    if bound.layers:
+        highest = max(bound.layers, key=lambda layer: layer.floor_ms)
+        yield from wrap_line(
+            f"highest layer: {highest.layer.name}, {_time(highest.floor_ms)} ms "
+            f"({highest.floor_ms / bound.layered_ms:.1%}), bound by {highest.bound_by}"
+        )
+    if bound.precision == "fp32" and "tf32" in device.tera_operations:
+        yield from wrap_line(
+            "notice: fp32 in CUDA cores; TensorRT computes an fp32 network in TF32 unless told "
+            "otherwise, which is faster: --precision tf32"
+        )
     for kind, count in found.network.unknown.items():
         yield f"notice: {count} x {kind} is not known here: counted as no operations"
 
 
+def _floor_lines(title: str, bound: NetworkBound, batch: int) -> Iterator[str]:
+    limit = "math" if bound.math_ms > bound.compulsory_ms else "memory"
+    whole, layered = (
+        f"{_time(time_ms)} ms, at most {_rate(time_ms / batch)} FPS"
+        for time_ms in (bound.whole_ms, bound.layered_ms)
+    )
+    yield f"{title}whole network at least {whole}, bound by {limit}"
+    yield f"{title}layer by layer at least {layered}, {bound.share_by_memory:.0%} bound by memory"
+
+
 def _totals(found: Roofline) -> Iterator[str]:
     bound, operations = found.bound, found.network.operations
-    yield (
+    yield from wrap_line(
         f"multiply-adds {_giga(operations.multiply_adds)} G, other operations "
         f"{_giga(operations.others)} G, weights {_mega(bound.weight_bytes)} MB, "
         f"traffic layer by layer {_mega(bound.traffic_bytes)} MB in {len(bound.layers)} layers"
     )
-    yield _floor_line("floor", bound, found.batch)
-    if found.ceiling_bound is not None:
-        yield _floor_line("at measured ceilings", found.ceiling_bound, found.batch)
     yield from TWO_BOUNDS
-
-
-def _floor_line(title: str, bound: NetworkBound, batch: int) -> str:
-    limit = "math" if bound.math_ms > bound.compulsory_ms else "memory"
-    return (
-        f"{title}: whole network {_time(bound.whole_ms)} ms, {_rate(bound.whole_ms / batch)} FPS "
-        f"(by {limit}); layer by layer {_time(bound.layered_ms)} ms, "
-        f"{_rate(bound.layered_ms / batch)} FPS ({bound.share_by_memory:.0%} of it bound by memory)"
-    )
+    yield from LEFT_OUT
 
 
 def _layer_table(bound: NetworkBound, top: int) -> Iterator[str]:
@@ -116,17 +131,18 @@ def _layer_table(bound: NetworkBound, top: int) -> Iterator[str]:
     shown = sorted(layers, key=lambda x: x.floor_ms, reverse=True)[:top] if top else layers
     chosen = f"the {len(shown)} highest floors of {len(layers)}" if top else "all"
     yield (
-        f"{f'layers, {chosen}':<{NAME_WIDTH}} {'type':>5} {'MMAC':>9} {'Mop':>8} {'MB':>8} "
-        f"{'op/byte':>8} {'floor ms':>9} {'bound by':>8} {'share':>6}"
+        f"{f'layers, {chosen}':<{NAME_WIDTH}} {'type':>5} {'MMAC':>8} {'Mop':>7} {'MB':>7} "
+        f"{'op/byte':>7} {'floor ms':>8} {'by':>6} {'share':>6}"
     )
     for layer in shown:
         operations = layer.layer.operations
         yield (
-            f"{_cut(layer.layer.name)} {layer.precision:>5} {operations.multiply_adds / 1e6:>9.1f} "
-            f"{operations.others / 1e6:>8.2f} {_mega(layer.traffic_bytes):>8} "
-            f"{layer.intensity:>8.1f} {_time(layer.floor_ms):>9} {layer.bound_by:>8} "
+            f"{_cut(layer.layer.name)} {layer.precision:>5} {operations.multiply_adds / 1e6:>8.1f} "
+            f"{operations.others / 1e6:>7.2f} {_mega(layer.traffic_bytes):>7} "
+            f"{layer.intensity:>7.1f} {_time(layer.floor_ms):>8} {layer.bound_by:>6} "
             f"{layer.floor_ms / bound.layered_ms:>6.1%}"
         )
+    yield LEGEND
 
 
 def _stage_table(bound: NetworkBound, depth: int) -> Iterator[str]:
@@ -166,14 +182,14 @@ def _predicted(found: Roofline, top: int) -> Iterator[str]:
     predicted, bound = found.predicted, found.bound
     measured = predicted.measured
     if notice := device_notice(measured, found.device):
-        yield notice
+        yield from wrap_line(notice)
     if measured.run.precision != found.counted_as:
         yield (
             f"notice: measured in {measured.run.precision}, bounded as {found.counted_as}; "
             "count the file that was measured"
         )
-    title = f"measured: {measured.run.artifact.rpartition('/')[2]}"
-    yield f"{_cut(title)} {'floor ms':>9} {'ms':>9} {'reached':>8}"
+    yield f"measured: {measured.run.artifact.rpartition('/')[2]}"
+    yield f"{'layers':<{NAME_WIDTH}} {'floor ms':>9} {'ms':>9} {'reached':>8}"
     rows = sorted(predicted.layers, key=lambda row: row.measured_ms, reverse=True)
     for row in rows[:top] if top else predicted.layers:
         yield _predicted_line(row)
@@ -195,15 +211,19 @@ def _predicted_line(row: LayerComparison) -> str:
 def _sources(device: Device) -> Iterator[str]:
     yield f"peaks of {device.name}, dense, GPU alone (no DLA):"
     for precision, figure in device.tera_operations.items():
-        yield (
+        yield from wrap_line(
             f"  {precision:<5} {figure.value:8.2f} T/s   {figure.evidence.value}: {figure.source}"
         )
     memory, cache = device.gigabytes_per_second, device.l2_mebibytes
-    yield f"  memory {memory.value:7.1f} GB/s  {memory.evidence.value}: {memory.source}"
+    yield from wrap_line(
+        f"  memory {memory.value:7.1f} GB/s  {memory.evidence.value}: {memory.source}"
+    )
     if cache is None:
         yield "  L2 of unknown size: the whole-network floor assumes that it holds the weights"
     else:
-        yield f"  L2     {cache.value:7.1f} MiB   {cache.evidence.value}: {cache.source}"
+        yield from wrap_line(
+            f"  L2     {cache.value:7.1f} MiB   {cache.evidence.value}: {cache.source}"
+        )
 
 
 def _cut(name: str) -> str:

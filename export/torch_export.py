@@ -7,21 +7,23 @@ import logging
 import warnings
 from typing import Any
 
+import numpy as np
 import onnxscript
 import torch
-from onnx import ModelProto, defs
+from onnx import ModelProto, defs, numpy_helper
 
-from export.decode_function import outline_corner_decode
+from detectors.deformable_conv import DeformableConv
+from export.decode_function import DECODE_MODULE, outline_corner_decode
 from export.functions import (
     CORNER_POOL,
     DOMAIN,
     attach_corner_pool,
     corner_pool_attributes,
 )
-from export.onnx_graph import OPSET
+from export.onnx_graph import OPSET, GraphIndex, module_of
 from export.surgery import finish
 from export.wrapper import BATCH, DeployModule
-from runtime.contract import INPUT_NAME
+from runtime.contract import INPUT_NAME, DecodeParams
 from runtime.errors import ExportError
 
 # The wrapper's attribute that holds the detector: its modules lose this prefix in node names.
@@ -37,16 +39,49 @@ def export_module(module: DeployModule, size_hw: tuple[int, int]) -> ModelProto:
 
     Returns:
         A model with named nodes, folded normalisation and the function bodies of ``CornerPool`` and
-        ``CornerDecode``. Its outputs are the detections, the six raw maps, and attention maps where
-        the detector has some; ``keep_outputs`` chooses among them.
+        ``CornerDecode``, where it pools and pairs corners. Its outputs are the detections, the raw
+        maps, and attention maps where the detector has some; ``keep_outputs`` chooses among them.
 
     Raises:
-        ExportError: If torch cannot trace or translate the module.
+        ExportError: If torch cannot trace or translate the module, or it holds deformable
+            convolutions.
     """
+    _refuse_deformable(module)
     model = _translate(module, size_hw)
     gc.collect()  # torch's program is full of reference cycles
     finish(attach_corner_pool(model), _PREFIX)
-    return outline_corner_decode(model, module.decode.params, size_hw)
+    params = module.decode.params
+    if not isinstance(params, DecodeParams):
+        return _free_flattening(model)  # no plugin decodes it: plain nodes serve everywhere
+    return outline_corner_decode(model, params, size_hw)
+
+
+def _free_flattening(model: ModelProto) -> ModelProto:
+    """Let the decoder's flattened maps follow from their inputs' sizes.
+
+    The exporter writes the number of cells into them: nobody could tell the graph's sizes at
+    another input, as ``export.roofline`` does.
+    """
+    index = GraphIndex.of(model.graph)
+    for node in model.graph.node:
+        if module_of(node) != DECODE_MODULE or node.op_type != "Reshape":
+            continue
+        shape = index.initializers[node.input[1]]
+        batch, *channels, _ = numpy_helper.to_array(shape).tolist()
+        if batch in (-1, 0) and -1 not in channels:
+            size = np.array([0, *channels, -1], np.int64)  # 0: as many as the input has
+            shape.CopyFrom(numpy_helper.from_array(size, shape.name))
+            del node.attribute[:]  # allowzero, with which 0 would mean none
+    return model
+
+
+def _refuse_deformable(module: DeployModule) -> None:
+    for name, part in module.detector.named_modules():
+        if isinstance(part, DeformableConv):
+            raise ExportError(
+                f"{name} is a deformable convolution, which cannot be exported; expected plain "
+                "convolutions; choose a model without, such as centernet-resnet18"
+            )
 
 
 def _translate(module: DeployModule, size_hw: tuple[int, int]) -> ModelProto:

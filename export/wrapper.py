@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from detectors.decode import decode_as
-from runtime.contract import DETECTION_NAMES, MAP_NAMES, DecodeParams
+from detectors.families import find_family
+from runtime.contract import AnyDecodeParams
 
 BATCH = "N"
 
@@ -53,10 +53,11 @@ class DeployModule(nn.Module):  # type: ignore[misc]
     Args:
         detector: Takes normalised images, returns a dict of raw maps.
         normalisation: What the detector was trained with.
-        decode: How corners become boxes.
+        decode: How its raw maps become boxes; of the class of its family.
         attention_names: Maps of the detector that say where to look closer.
 
     Attributes:
+        map_names: The raw maps.
         output_names: What ``forward`` returns, in order.
     """
 
@@ -64,7 +65,7 @@ class DeployModule(nn.Module):  # type: ignore[misc]
         self,
         detector: nn.Module,
         normalisation: Normalisation,
-        decode: DecodeParams,
+        decode: AnyDecodeParams,
         attention_names: tuple[str, ...] = (),
     ) -> None:
         super().__init__()
@@ -72,51 +73,62 @@ class DeployModule(nn.Module):  # type: ignore[misc]
         self.detector = detector
         self.decode = DecodeMaps(decode)
         self.attention = AttentionScores(attention_names)
-        self.output_names = (*DETECTION_NAMES, *MAP_NAMES, *attention_names)
+        family = self.decode.family
+        self.map_names = family.map_names
+        self.output_names = (*family.detection_names, *family.map_names, *attention_names)
 
     def forward(self, frames: Tensor) -> tuple[Tensor, ...]:
         """Map uint8 (N, H, W, 3) to detections and the maps they came from.
 
         Returns:
-            What ``DecodeMaps.forward`` returns, then the raw maps in the order of ``MAP_NAMES``:
+            What ``DecodeMaps.forward`` returns, then the raw maps in the family's order:
             the exporter keeps either group as the graph's outputs. Last, and always kept, the
             attention maps in [0, 1].
         """
         height, width = frames.shape[1:3]
         maps = self.detector(self.normalise(frames))
-        raw = (maps[name] for name in MAP_NAMES)
+        raw = (maps[name] for name in self.map_names)
         return *self.decode(maps, height, width), *raw, *self.attention(maps)
 
 
 class DecodeMaps(nn.Module):  # type: ignore[misc]
-    """Raw maps to detections; a module of its own, so that its nodes can be told by name."""
+    """Raw maps to detections; a module of its own, so that its nodes can be told by name.
 
-    def __init__(self, decode: DecodeParams) -> None:
+    Args:
+        decode: How maps become boxes; names the family.
+
+    Attributes:
+        params: ``decode``.
+        family: What the maps are.
+    """
+
+    def __init__(self, decode: AnyDecodeParams) -> None:
         super().__init__()
-        self.params = decode
+        self.params, self.family = decode, find_family(decode.family)
 
-    def forward(
-        self, maps: dict[str, Tensor], height_px: int, width_px: int
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Decode the six maps of one batch.
+    def forward(self, maps: dict[str, Tensor], height_px: int, width_px: int) -> tuple[Tensor, ...]:
+        """Decode the maps of one batch.
 
         Args:
-            maps: The six raw maps by name, each (N, C, h, w).
+            maps: The family's raw maps by name, each (N, C, h, w).
             height_px: Height of the network's input.
             width_px: Width of the network's input.
 
         Returns:
-            ``boxes`` float32 (N, D, 4) left, top, right, bottom in network pixels; ``scores``
-            float32 (N, D), -1 where a row is empty; ``class_ids`` int32 (N, D);
-            ``corner_scores`` float32 (N, D, 2) of the top-left and the bottom-right corner.
+            What the family's ``detection_names`` say: ``boxes`` float32 (N, D, 4) left, top,
+            right, bottom in network pixels; ``scores`` float32 (N, D), -1 where a row is empty;
+            ``class_ids`` int32 (N, D); of CornerNets ``corner_scores`` float32 (N, D, 2) of the
+            top-left and the bottom-right corner.
         """
-        rows = decode_as(maps, self.params)
+        rows = self.family.decode(maps, self.params)
         # Not the stride: 511 pixels become 128 cells, and the published boxes are scaled by
         # exactly 511 / 128.
-        cells_high, cells_wide = maps["tl_heat"].shape[2:]
+        cells_high, cells_wide = maps[self.family.map_names[0]].shape[2:]
         scale_y, scale_x = height_px / cells_high, width_px / cells_wide
         scale = rows.new_tensor([scale_x, scale_y, scale_x, scale_y])
-        return rows[..., :4] * scale, rows[..., 4], rows[..., 7].int(), rows[..., 5:7]
+        last = rows.shape[2] - 1  # the class; what lies behind the score is the family's own
+        found = (rows[..., :4] * scale, rows[..., 4], rows[..., last].int())
+        return found if last == 5 else (*found, rows[..., 5:last])
 
 
 class AttentionScores(nn.Module):  # type: ignore[misc]

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from runtime.contract import DETECTION_NAMES, ModelContract, TensorSpec, read_contract
+from runtime.contract import BOX_NAMES, ModelContract, TensorSpec, read_contract
 from runtime.errors import BackendError
 from runtime.geometry import Letterbox
 from runtime.preprocess import letterbox_image
@@ -64,11 +64,11 @@ class Backend(abc.ABC):
         """Check the contract, load the artifact and warm up."""
         if len(self.contract.inputs) != 1:
             raise BackendError(f"{artifact} has {len(self.contract.inputs)} inputs; expected 1")
-        missing = set(DETECTION_NAMES) - {spec.name for spec in self.contract.outputs}
+        missing = set(BOX_NAMES) - {spec.name for spec in self.contract.outputs}
         if missing:
             raise BackendError(
                 f"{artifact} has no output {sorted(missing)}; expected the decoder in the graph "
-                f"({', '.join(DETECTION_NAMES)}); export it without --raw"
+                f"({', '.join(BOX_NAMES)}); export it without --raw"
             )
         self._open(artifact)
         try:
@@ -85,7 +85,8 @@ class Backend(abc.ABC):
 
         Returns:
             The raw outputs by name: ``boxes`` float32 (N, D, 4), ``scores`` float32 (N, D),
-            ``class_ids`` int32 (N, D), ``corner_scores`` float32 (N, D, 2). They stay valid.
+            ``class_ids`` int32 (N, D), and what else the contract lists, such as
+            ``corner_scores`` float32 (N, D, 2). They stay valid.
 
         Raises:
             BackendError: If the batch or an output differs from the contract.

@@ -76,18 +76,14 @@ class SyntheticBackend(Backend):
         scores[:, :used] = 0.9 - 0.1 * number
         class_ids = np.zeros((count, slots), np.int32)
         class_ids[:, :used] = number % len(self.contract.class_names)
-        corner_scores = np.repeat(scores[:, :, None], 2, axis=2)
+        further = {"corner_scores": np.repeat(scores[:, :, None], 2, axis=2)}
         unseen = {
             spec.name: np.zeros((count, *map(int, spec.shape[1:])), np.float32)
             for spec in self.contract.outputs
             if spec.name in ATTENTION_NAMES
         }
-        return unseen | {
-            "boxes": boxes,
-            "scores": scores,
-            "class_ids": class_ids,
-            "corner_scores": corner_scores,
-        }
+        told = {name: array for name, array in further.items() if name in shape}
+        return unseen | told | {"boxes": boxes, "scores": scores, "class_ids": class_ids}
 
     def _close(self) -> None:
         pass

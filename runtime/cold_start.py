@@ -1,12 +1,12 @@
 """From a new process to its first boxes: ``python -m runtime.cold_start ARTIFACT`` prints JSON.
 
-What a service waits for when it is started again. ``measure_cold_start`` runs this file as a new
-process and takes the time from before that process exists.
+What a service waits for when it is started again, and what memory it takes, which only a process
+that has done nothing else can tell. ``measure_cold_start`` runs this file as a new process and
+takes the time from before that process exists.
 """
 
 from __future__ import annotations
 
-import itertools
 import json
 import subprocess
 import sys
@@ -20,7 +20,8 @@ if __package__ in (None, ""):  # run as a file: look up packages from the reposi
 
 from runtime.command_line import CommandParser, count, thread_count
 from runtime.errors import BackendError, run_command
-from runtime.measurement import ColdStart
+from runtime.measurement import ColdStart, Memory
+from runtime.memory_use import MemoryWatch
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 PICTURE_HW = (480, 640)
@@ -43,7 +44,20 @@ class ColdStartSettings:
     threads: int = 0
 
 
-def measure_cold_start(settings: ColdStartSettings, processes: int = PROCESSES) -> ColdStart:
+@dataclass(frozen=True)
+class FreshStart:
+    """What a new process tells.
+
+    Attributes:
+        cold_start: How long it took.
+        memory: What it took of host and GPU.
+    """
+
+    cold_start: ColdStart
+    memory: Memory
+
+
+def measure_cold_start(settings: ColdStartSettings, processes: int = PROCESSES) -> FreshStart:
     """Start new processes one after another, and return the one with the median total.
 
     The artifact and the libraries are in the system's file cache from the second on, as they are
@@ -52,11 +66,12 @@ def measure_cold_start(settings: ColdStartSettings, processes: int = PROCESSES) 
     Raises:
         BackendError: If a process fails; says what it said.
     """
-    runs = sorted((_start(settings) for _ in range(processes)), key=lambda run: run.total_ms)
+    starts = (_start(settings) for _ in range(processes))
+    runs = sorted(starts, key=lambda run: run.cold_start.total_ms)
     return runs[len(runs) // 2]
 
 
-def _start(settings: ColdStartSettings) -> ColdStart:
+def _start(settings: ColdStartSettings) -> FreshStart:
     command = [sys.executable, "-m", "runtime.cold_start", str(settings.artifact.absolute())]
     command += ["--backend", settings.backend, "--threads", str(settings.threads)]
     # The monotonic clock is the system's: the new process goes on counting from here.
@@ -73,7 +88,8 @@ def _start(settings: ColdStartSettings) -> ColdStart:
     if done.returncode != 0:
         said = (done.stderr.strip().splitlines() or ["nothing"])[-1].removeprefix("error: ")
         raise BackendError(f"{settings.artifact} does not start in a new process: {said}")
-    return ColdStart(**json.loads(done.stdout.splitlines()[-1]))
+    body = json.loads(done.stdout.splitlines()[-1])
+    return FreshStart(ColdStart(**body["cold_start"]), Memory(**body["memory"]))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -109,7 +125,7 @@ def _run(arguments: Sequence[str] | None) -> int:
     return 0
 
 
-def start_here(settings: ColdStartSettings, started_ns: int) -> ColdStart:
+def start_here(settings: ColdStartSettings, started_ns: int) -> FreshStart:
     """Do in this process what a stream does before its first result.
 
     Args:
@@ -129,18 +145,22 @@ def start_here(settings: ColdStartSettings, started_ns: int) -> ColdStart:
     load_backend(settings.backend, target, threads)  # imports its library; opening counts apart
     picture = PatternPicture(PICTURE_HW).render(0)
     imported_ns = time.monotonic_ns()
+    watch = MemoryWatch(target)  # makes the GPU's context, which opening would do otherwise
     backend = open_backend(settings.artifact, settings.backend, threads)
     opened_ns = time.monotonic_ns()
+    watch.opened()
+    framed_ns = time.monotonic_ns()
     try:
         prepared = backend.prepare(picture)
         outputs = backend.infer_prepared(prepared)
-        detections_from_raw(outputs, prepared.letterbox, PostprocessOptions())
+        postprocess = PostprocessOptions().suited_to(backend.contract.decode)
+        detections_from_raw(outputs, prepared.letterbox, postprocess)
         ended_ns = time.monotonic_ns()
+        memory = watch.memory()
     finally:
         backend.close()
-    readings = (started_ns, imported_ns, opened_ns, ended_ns)
-    parts = [(b - a) / 1e6 for a, b in itertools.pairwise(readings)]
-    return ColdStart(*parts)
+    parts_ns = (imported_ns - started_ns, opened_ns - imported_ns, ended_ns - framed_ns)
+    return FreshStart(ColdStart(*(part / 1e6 for part in parts_ns)), memory)
 
 
 if __name__ == "__main__":

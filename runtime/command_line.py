@@ -62,13 +62,15 @@ def check_output(option: str, path: Path, suffix: str = "") -> None:
         suffix: The ending that its name must have, such as ".onnx"; "" accepts any.
 
     Raises:
-        UsageError: If the name is a folder's or a model's contract's, or ends otherwise, or its
-            folder is not writable.
+        UsageError: If the name is a folder's, a device's or a model's contract's, or ends
+            otherwise, or its folder is not writable.
     """
     if not path.name.lower().endswith(suffix):
         raise UsageError(f"{option} got {path}; expected a name that ends in {suffix}")
     if path.is_dir():
         raise UsageError(f"{option} got {path}, a folder; expected a file name")
+    if path.exists() and not path.is_file():  # it would be replaced by a file
+        raise UsageError(f"{option} got {path}, a device or pipe; expected a file name")
     if _is_contract(path):
         raise UsageError(
             f"{option} got {path}, the contract of {path.stem}; expected another name: without its "

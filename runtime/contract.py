@@ -21,17 +21,17 @@ FORMAT = "cornerrt-contract-1"
 PAIR_SCORES = ("mean", "geometric")
 PRECISIONS = ("fp32", "fp16", "bf16", "int8")
 TARGETS = ("portable", "onnxruntime", "tensorrt-rtx", "tensorrt")
-# Tensors of every artifact. Row by row: the box, its score, its class, its two corners' scores.
+# Tensors of every artifact. Row by row: the box, its score, its class; of a pair of corners their
+# scores too.
 INPUT_NAME = "frames"
-DETECTION_NAMES = ("boxes", "scores", "class_ids", "corner_scores")
-# What the network predicts, top-left and bottom-right: class heatmap logits, embedding ("tag"),
+BOX_NAMES = ("boxes", "scores", "class_ids")
+DETECTION_NAMES = (*BOX_NAMES, "corner_scores")
+# What a CornerNet predicts, top-left and bottom-right: class heatmap logits, embedding ("tag"),
 # offset (x, y) in cells.
 MAP_NAMES = ("tl_heat", "br_heat", "tl_tag", "br_tag", "tl_off", "br_off")
 # What CornerNet-Saccade gives beside the detections: float32 (N, 1, h, w) in [0, 1], whether the
 # middle of a large, medium or small object lies in a cell, at strides 16, 8 and 4.
 ATTENTION_NAMES = ("att0", "att1", "att2")
-# What two runtimes must compute alike, of the maps that an artifact shows.
-COMPARED_MAPS = (*MAP_NAMES, *ATTENTION_NAMES)
 _PARSER = StrictParser(ContractError, "build again: make engine")
 
 
@@ -49,6 +49,8 @@ class DecodeParams:
     """How corners become boxes (CornerNet, section 3.1 and 4.2).
 
     Attributes:
+        family: Of the detectors that decode so; the same for all.
+        needs_suppression: Whether one object gives several boxes; the same for all.
         top_k: Corners kept per image and kind, over all classes.
         nms_kernel: Side of the window in which a corner must be the maximum, in cells.
         ae_threshold: Largest distance between the embeddings of a pair.
@@ -68,11 +70,36 @@ class DecodeParams:
     num_dets: int
     pair_score: str = "mean"
     drop_border: bool = False
+    # Without annotations: no fields, and no keys in JSON.
+    family = "cornernet"
+    needs_suppression = True
 
     def __post_init__(self) -> None:
         """Check the one value that is a name."""
         if self.pair_score not in PAIR_SCORES:
             raise ContractError(f"pair_score is {self.pair_score!r}; expected one of {PAIR_SCORES}")
+
+
+@dataclass(frozen=True)
+class CenterDecodeParams:
+    """How centres become boxes (Objects as Points, section 4).
+
+    Attributes:
+        family: Of the detectors that decode so; the same for all.
+        needs_suppression: Whether one object gives several boxes: the neighbours of a peak are
+            refused, so that it does not.
+        top_k: Boxes per image, over all classes.
+        nms_kernel: Side of the window in which a centre must be the maximum, in cells; odd.
+    """
+
+    top_k: int
+    nms_kernel: int
+    family = "centernet"
+    needs_suppression = False
+
+
+# One class per family of detectors; of these the contract's ``decode`` is one.
+AnyDecodeParams = DecodeParams | CenterDecodeParams
 
 
 @dataclass(frozen=True)
@@ -98,7 +125,7 @@ class ModelContract:
 
     Attributes:
         name: Name in the detector registry, such as "cornernet-nano".
-        family: "cornernet" (or "centernet"): chooses the decoder of raw maps.
+        family: "cornernet" or "centernet"; says what ``decode`` must be.
         size_hw: Height and width of the network's input, in pixels.
         stride_px: Input pixels per heatmap cell.
         mean_bgr: Mean subtracted after scaling pixels to [0, 1]; inside the graph.
@@ -121,7 +148,7 @@ class ModelContract:
     mean_bgr: tuple[float, float, float]
     std_bgr: tuple[float, float, float]
     class_names: tuple[str, ...]
-    decode: DecodeParams
+    decode: AnyDecodeParams
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     precision: str
@@ -136,6 +163,11 @@ class ModelContract:
             raise ContractError(f"precision is {self.precision!r}; expected one of {PRECISIONS}")
         if self.target not in TARGETS:
             raise ContractError(f"target is {self.target!r}; expected one of {TARGETS}")
+        if self.family != self.decode.family:
+            raise ContractError(
+                f"family is {self.family!r} and decode that of {self.decode.family!r}; expected "
+                "the same; build again: make engine"
+            )
         if min(self.size_hw) < 1 or self.stride_px < 1:
             raise ContractError(
                 f"size_hw is {self.size_hw} and stride_px {self.stride_px}; expected positive"

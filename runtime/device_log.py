@@ -41,12 +41,17 @@ class DeviceLog:
         self._samples: list[DeviceSample] = []
         self._is_over = threading.Event()
         self._has_begun = threading.Event()
+        self._fault = ""
         self._thread = threading.Thread(target=self._run, daemon=True, name="device log")
 
     def __enter__(self) -> DeviceLog:
         """Start, and wait for the first sample."""
         self._thread.start()
-        self._has_begun.wait()
+        try:
+            self._has_begun.wait()
+        except BaseException:  # Ctrl-C: nobody would end the thread
+            self._is_over.set()
+            raise
         return self
 
     def __exit__(self, *exc_info: object) -> None:
@@ -62,10 +67,14 @@ class DeviceLog:
     def device(self, frames: Sequence[FrameSpans], window_s: float | None = None) -> Device:
         """Return what the device did while frames ran: ``summarise_device`` of all samples.
 
+        A monitor that failed on the way is told among what is missing.
+
         Raises:
             ValueError: If no frame counts.
         """
-        return summarise_device(self.monitor, self.samples, frames, window_s)
+        device = summarise_device(self.monitor, self.samples, frames, window_s)
+        faults = [self._fault] if self._fault else []
+        return dataclasses.replace(device, missing=(*device.missing, *faults))
 
     def _run(self) -> None:
         next_s = time.monotonic()
@@ -81,6 +90,8 @@ class DeviceLog:
                     self._interval_s *= 2
                 next_s = max(next_s + self._interval_s, time.monotonic())
                 self._is_over.wait(next_s - time.monotonic())
+        except Exception as error:  # of a driver's library, in a thread where nobody sees it
+            self._fault = f"sensors: they failed after {len(self._samples)} samples: {error!r}"
         finally:
             self._has_begun.set()  # whatever happened, nobody waits for ever
 

@@ -7,9 +7,11 @@ NVIDIA GPU, and the GPU of a Thor, through NVML.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import json
 import math
+import os
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -22,7 +24,7 @@ from runtime.atomic_file import write_text
 from runtime.command_line import CommandParser, check_output
 from runtime.device_samples import DeviceMonitor, DeviceSample
 from runtime.device_table import format_header, format_sample
-from runtime.errors import BackendError, run_command
+from runtime.errors import BackendError, CornerRTError, UsageError, run_command
 from runtime.jetson_sysfs import JetsonMonitor, is_jetson
 
 FORMAT = "cornerrt-device-1"
@@ -133,7 +135,8 @@ def collect_samples(
         sleep: Waits; given by tests.
 
     Returns:
-        All samples, also after Ctrl-C, which is the usual end.
+        All samples, also after Ctrl-C, which is the usual end, or when nobody reads the lines
+        any more.
     """
     samples: list[DeviceSample] = []
     try:
@@ -143,23 +146,21 @@ def collect_samples(
             if seconds is not None and len(samples) * INTERVAL_S > seconds:
                 return samples
             sleep(INTERVAL_S)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, BrokenPipeError):
         return samples
 
 
 def _show(arguments: argparse.Namespace) -> int:
     if arguments.json:
-        check_output("--json", arguments.json)
+        check_output("--json", arguments.json, ".json")
     monitor = open_monitor(arguments.root)
     if monitor is None:
-        raise BackendError(
-            f"found no device in {arguments.root} that tells its power; expected a Jetson, or an "
-            "NVIDIA GPU with its driver and nvidia-ml-py: pip install nvidia-ml-py"
-        )
+        raise _no_device(arguments.root)
+    samples: list[DeviceSample] = []
     try:
-        for line in format_header(monitor):
-            print(line)
-        samples = collect_samples(monitor, arguments.seconds, _print_line)
+        with contextlib.suppress(BrokenPipeError):  # of the header: nobody reads on
+            _print_line("\n".join(format_header(monitor)))
+            samples = collect_samples(monitor, arguments.seconds, _print_line)
     finally:
         monitor.close()
     if arguments.json:
@@ -179,8 +180,27 @@ def _json(monitor: DeviceMonitor, samples: Sequence[DeviceSample]) -> str:
     return json.dumps(described, indent=1, allow_nan=False) + "\n"
 
 
+def _no_device(root: Path) -> CornerRTError:
+    if root != HERE:
+        return UsageError(
+            f"--root got {root}, where no file tells of a Jetson; expected a copy of a Jetson's "
+            "file system, with its sys and proc folders; name that folder"
+        )
+    return BackendError(
+        "found no device here that tells its power; expected a Jetson, or an NVIDIA GPU with its "
+        "driver and nvidia-ml-py: pip install nvidia-ml-py"
+    )
+
+
 def _print_line(line: str) -> None:
-    print(line, flush=True)
+    """Print at once; raises ``BrokenPipeError``, once, if nobody reads any more."""
+    try:
+        print(line, flush=True)
+    except BrokenPipeError:
+        # What is left in the buffer would be tried once more at exit, and change the status.
+        with open(os.devnull, "w") as nowhere:
+            os.dup2(nowhere.fileno(), sys.stdout.fileno())
+        raise
 
 
 def _seconds(text: str) -> float:

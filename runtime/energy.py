@@ -10,8 +10,10 @@ import numpy as np
 from runtime.device_samples import DeviceSample
 from runtime.spans import FrameSpans
 
-# Between two frames of one run there is nothing to do; a longer break belongs to other work, such
-# as the rounds of another artifact.
+# Frames that fill this much of the time were alone: breaks between them are the machine's.
+ALONE = 0.9
+# Else a break longer than this, or than half a frame, belongs to other work, such as runs of the
+# bare network or the rounds of another artifact.
 LONGEST_BREAK_NS = 50_000_000
 # Where samples are further apart than this many usual steps, what happened between is not known.
 LONGEST_GAP_STEPS = 10
@@ -67,8 +69,8 @@ class EnergyMeter:
         """Return the energy while frames ran, by frame.
 
         Args:
-            frames: In order of time, at least one; breaks between them longer than
-                ``LONGEST_BREAK_NS`` are not theirs.
+            frames: In order of time, at least one; breaks between them in which there was other
+                work are not theirs.
 
         Returns:
             Millijoules; None if the samples do not cover the frames, or are too few to tell frames
@@ -145,9 +147,15 @@ class _Series:
 
 
 def _stretches(frames: Sequence[FrameSpans]) -> list[Stretch]:
+    """Return when these frames were all that ran."""
+    lengths_ns = [frame.ended_ns - frame.started_ns for frame in frames]
+    whole = (frames[0].started_ns, frames[-1].ended_ns)
+    if sum(lengths_ns) >= ALONE * (whole[1] - whole[0]):
+        return [whole]
+    longest_ns = min(LONGEST_BREAK_NS, float(np.median(lengths_ns)) / 2)
     parts: list[Stretch] = []
     for frame in frames:
-        if parts and frame.started_ns - parts[-1][1] <= LONGEST_BREAK_NS:
+        if parts and frame.started_ns - parts[-1][1] <= longest_ns:
             parts[-1] = (parts[-1][0], frame.ended_ns)
         else:
             parts.append((frame.started_ns, frame.ended_ns))

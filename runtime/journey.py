@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import ParamSpec, TypeVar
 
 from runtime.backend_base import Backend, PreparedFrame
 from runtime.detections import Detections
@@ -14,68 +15,14 @@ from runtime.layer_table import DECODE, module_share
 from runtime.layers import LayerProfile
 from runtime.measured_clip import ClipReader
 from runtime.measurement import Journey, StageLatency
-from runtime.nvtx_ranges import StageRange, no_ranges
+from runtime.nvtx_ranges import StageRange, mark_stage
 from runtime.postprocess import PostprocessOptions, detections_from_raw
 from runtime.sinks import Sink
-from runtime.spans import STAGES, FrameSpans, Span, counted, samples_by_stage
+from runtime.spans import STAGES, FrameSpans, counted, samples_by_stage
+from runtime.stage_clock import ReadSpans
 
-
-class StageClock:
-    """Cuts a stretch of time into spans without gaps.
-
-    While time runs it only notes readings: spans are made of them afterwards, outside of what is
-    measured.
-
-    Args:
-        started_ns: Reading of ``time.perf_counter_ns`` at which the first span begins.
-
-    Attributes:
-        ended_ns: When the last span ended.
-    """
-
-    def __init__(self, started_ns: int) -> None:
-        self._started_ns = self.ended_ns = started_ns
-        self._readings: list[tuple[Mapping[str, float], int]] = []
-
-    def end(self, stage: str) -> None:
-        """End the span that began where the last one ended, now."""
-        self.end_parts({stage: 0.0})
-
-    def end_parts(self, parts_ms: Mapping[str, float]) -> None:
-        """End the span now, to be cut into parts that something else measured.
-
-        They follow each other in their order; the last one takes what is left: some microseconds,
-        since whoever measured them was part of the span. Where clocks disagree and they are longer
-        than the span, all are shortened alike.
-
-        Args:
-            parts_ms: Milliseconds by stage, at least one; not to be changed afterwards.
-        """
-        self.ended_ns = time.perf_counter_ns()
-        self._readings.append((parts_ms, self.ended_ns))
-
-    def spans(self) -> tuple[Span, ...]:
-        """Return what was cut so far, in order."""
-        spans: list[Span] = []
-        began_ns = self._started_ns
-        for parts_ms, ended_ns in self._readings:
-            spans += _cut(parts_ms, began_ns, ended_ns)
-            began_ns = ended_ns
-        return tuple(spans)
-
-
-def _cut(parts_ms: Mapping[str, float], began_ns: int, ended_ns: int) -> Iterator[Span]:
-    """Yield the parts of a span, as ``StageClock.end_parts`` says."""
-    told_ns = sum(parts_ms.values()) * 1e6
-    scale = min(1.0, (ended_ns - began_ns) / told_ns) if told_ns > 0 else 1.0
-    at_ns, passed_ms = began_ns, 0.0
-    *others, last = parts_ms
-    for stage in others:
-        passed_ms += parts_ms[stage] * scale
-        until_ns = min(ended_ns, began_ns + round(passed_ms * 1e6))
-        yield Span(stage, at_ns, until_ns)
-        at_ns = until_ns
-    yield Span(last, at_ns, ended_ns)
+Arguments = ParamSpec("Arguments")
+Result = TypeVar("Result")
 
 
 class FrameSequence:
@@ -86,7 +33,7 @@ class FrameSequence:
         reader: Where pictures come from.
         postprocess: What to keep of the network's boxes.
         sink: Gets every result.
-        stage_range: Entered around every stage.
+        stage_range: Entered around every stage; None for nothing.
     """
 
     def __init__(
@@ -95,13 +42,19 @@ class FrameSequence:
         reader: ClipReader,
         postprocess: PostprocessOptions,
         sink: Sink,
-        stage_range: StageRange = no_ranges,
+        stage_range: StageRange | None = None,
     ) -> None:
+        def marked(stage: str, action: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
+            return action if stage_range is None else mark_stage(stage_range, stage, action)
+
         self._backend = backend
-        self._reader = reader
         self._postprocess = postprocess
-        self._sink = sink
-        self._range = stage_range
+        self._read = marked("capture", reader.read)
+        self._prepare = marked(backend.prepare_stage, backend.prepare)
+        self._infer = marked("network", backend.infer_timed)
+        self._detect = marked("soft-NMS", detections_from_raw)
+        self._draw = marked("draw", drawn_result)
+        self._publish = marked("publish", sink.publish)
         self._sequence = 0
         self._ready: PreparedFrame | None = None
 
@@ -117,33 +70,35 @@ class FrameSequence:
         Raises:
             CornerRTError: If the picture cannot be read, or a stage fails.
         """
-        backend = self._backend
-        with self._range("capture"):
-            frame, started_ns = self._reader.read()
-        clock = StageClock(started_ns)
-        clock.end("capture")
-        with self._range(backend.prepare_stage):
-            prepared = backend.prepare(frame.image)
-        clock.end(backend.prepare_stage)
-        with self._range("network"):
-            outputs, parts_ms = backend.infer_timed(prepared)
-        clock.end_parts(parts_ms)
-        with self._range("soft-NMS"):
-            found = detections_from_raw(outputs, prepared.letterbox, self._postprocess)
-        clock.end("soft-NMS")
-        with self._range("draw"):
-            result = drawn_result(frame, found, backend.contract.class_names)
-        clock.end("draw")
-        with self._range("publish"):
-            self._sink.publish(result)
-        clock.end("publish")
+        now_ns, backend = time.perf_counter_ns, self._backend
+        frame, started_ns = self._read()
+        captured_ns = now_ns()
+        prepared = self._prepare(frame.image)
+        prepared_ns = now_ns()
+        outputs, parts_ms = self._infer(prepared)
+        inferred_ns = now_ns()
+        found = self._detect(outputs, prepared.letterbox, self._postprocess)
+        detected_ns = now_ns()
+        result = self._draw(frame, found, backend.contract.class_names)
+        drawn_ns = now_ns()
+        self._publish(result)
+        ended_ns = now_ns()
+        readings = (
+            ("capture", captured_ns),
+            (backend.prepare_stage, prepared_ns),
+            (parts_ms, inferred_ns),
+            ("soft-NMS", detected_ns),
+            ("draw", drawn_ns),
+            ("publish", ended_ns),
+        )
         self._sequence += 1
-        return FrameSpans(self._sequence - 1, is_warmup, clock.spans(), started_ns, clock.ended_ns)
+        spans = ReadSpans(started_ns, readings)
+        return FrameSpans(self._sequence - 1, is_warmup, spans, started_ns, ended_ns)
 
     def bare_network_ms(self) -> float:
         """Run the network alone, on a picture that lies ready since the first call."""
         if self._ready is None:
-            self._ready = self._backend.prepare(self._reader.read()[0].image)
+            self._ready = self._backend.prepare(self._read()[0].image)
         return self._backend.infer_timed(self._ready)[1]["network"]
 
 
@@ -188,18 +143,19 @@ def journey_of(samples: JourneySamples, layers: LayerProfile | None) -> Journey:
 
     Args:
         samples: With at least one frame that counts, and one run of the network alone.
-        layers: Tells how much of the network is decoding; None if it was not asked for.
+        layers: Tells how much of the network is decoding; None if it was not asked for. Only its
+            shares are of use here: under a profiler layers take longer than without.
     """
     rounds = samples.counted_rounds
     rounds_ms = tuple(tuple(frame.milliseconds for frame in round_) for round_ in rounds)
     total_ms = [milliseconds for round_ms in rounds_ms for milliseconds in round_ms]
-    stages = _stages(rounds)
+    bare = Latency.of(samples.bare_ms)
     return Journey(
-        stages=stages,
+        stages=_stages(rounds),
         end_to_end=Latency.of(total_ms),
         histogram=histogram_of(total_ms),
-        bare=Latency.of(samples.bare_ms),
-        decode_ms=None if layers is None else _decode_ms(stages, layers),
+        bare=bare,
+        decode_ms=None if layers is None else module_share(layers, DECODE).share * bare.p50_ms,
         warmup_ms=tuple(frame.milliseconds for frame in samples.frames if frame.is_warmup),
         rounds_ms=rounds_ms,
     )
@@ -215,15 +171,6 @@ def _stages(rounds: Sequence[Sequence[FrameSpans]]) -> tuple[StageLatency, ...]:
         latency = Latency.of(samples_ms)
         stages.append(StageLatency(name, latency, histogram_of(samples_ms), rounds_ms))
     return tuple(stages)
-
-
-def _decode_ms(stages: Sequence[StageLatency], layers: LayerProfile) -> float:
-    """Return the decoder's share of the layers' time, of the network's time in the program.
-
-    Layers take longer under a profiler than without: only their shares are of use here.
-    """
-    network_ms = next(own.latency.mean_ms for own in stages if own.stage == "network")
-    return module_share(layers, DECODE).share * network_ms
 
 
 def _place_in_table(stage: str) -> int:

@@ -76,7 +76,7 @@ def histogram_of(samples_ms: Sequence[float] | np.ndarray) -> tuple[Bar, ...]:
     """
     bars = (_HIGHEST_DECADE - _LOWEST_DECADE) * BARS_PER_DECADE
     edges = np.logspace(_LOWEST_DECADE, _HIGHEST_DECADE, bars + 1)
-    inside = np.clip(np.asarray(samples_ms, np.float64), edges[0], np.nextafter(edges[-1], 0))
+    inside = np.clip(np.asarray(samples_ms, np.float64), edges[0], edges[-1])
     counts = np.histogram(inside, edges)[0]
     filled = np.flatnonzero(counts)
     if filled.size == 0:

@@ -15,7 +15,7 @@ TOP_LAYERS = 20
 # Modules of the graph that are no part of the network proper.
 DECODE, NORMALISE = "decode", "normalise"
 # Longer names are cut in the middle: both ends tell most.
-_NAME_COLUMNS = 44
+_NAME_COLUMNS = 34
 
 
 @dataclass(frozen=True)

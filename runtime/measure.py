@@ -22,7 +22,7 @@ import cv2
 
 from runtime.atomic_file import write_text
 from runtime.backends import available_cores
-from runtime.budget_judgement import exit_status
+from runtime.budget_judgement import Judgement, exit_status
 from runtime.contract import read_contract
 from runtime.errors import run_command
 from runtime.machine import Machine
@@ -38,6 +38,7 @@ from runtime.notices import print_last, print_notice
 from runtime.nvpmodel import PowerMode
 from runtime.options_measure import MeasureOptions, parse_options
 from runtime.power_modes import confirm, walk_power_modes
+from runtime.regression_budget import Budget
 from runtime.trt_module import find_gpu
 
 
@@ -158,6 +159,7 @@ def _tell(
 ) -> int:
     """Write and print what came out; returns the exit status."""
     results = options.results
+    print_last(measurement_text(measurement))  # first: no full disk takes it away
     if results.json is not None:
         write_measurement(measurement, results.json)
     if results.html is not None:
@@ -165,10 +167,18 @@ def _tell(
     if results.trace is not None:
         facts = {"command": measurement.command, "started": measurement.started}
         _write_trace(results.trace, measured, facts)
-    judgements = judge_all(results.fail_if, measurement.runs, earlier)
-    lines = [measurement_text(measurement), *(own.line for own in judgements)]
-    print_last("\n".join(lines))
+    judgements = _judge(results.fail_if, measured, earlier)
+    if judgements:
+        print_last("\n".join(own.line for own in judgements))
     return exit_status(judgements)
+
+
+def _judge(
+    budgets: Sequence[Budget], measured: Measured, earlier: EarlierRuns | None
+) -> tuple[Judgement, ...]:
+    """Judge each session for itself: runs of two power modes did not take turns."""
+    each = (judge_all(budgets, session.runs, earlier) for session in measured.sessions)
+    return tuple(one for own in each for one in own)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from runtime.backends import BACKEND_NAMES
 from runtime.command_line import CommandParser, count, positive, thread_count
 from runtime.option_types import add_group, number_from
 from runtime.regression_budget import parse_budget
+from runtime.terminal_lines import WIDTH
 
 DEFAULT_WARMUP = 20
 DEFAULT_COUNT = 500
@@ -17,6 +18,21 @@ DEFAULT_ROUNDS = 10  # an interval takes seven
 DEFAULT_LIVE_S = 10.0
 DEFAULT_BATCHES = [1, 2, 4, 8]
 LONGEST_S = 7 * 24 * 3600.0
+MOST_BATCH = 256  # more than any detector is served with; 200 MB of pictures at 511x511
+EXAMPLES = """\
+trtexec says 4 ms, my program takes 12 - why?
+  measure.py MODEL --frames clip.mp4        the first table: from the network alone to a live result
+which layer should I change?
+  measure.py MODEL --layers                 and what it could gain: python -m export.roofline --help
+INT8 or FP16, large or small?
+  measure.py A B C --html report.html       in turns, with intervals and a verdict
+is today's build slower than the last one?
+  measure.py MODEL --baseline before.json --fail-if 'p99>+5%'
+how warm, how many watts, after an hour?
+  measure.py MODEL --soak 60 --html report.html
+
+status: 0 done, 1 a budget is not kept, 2 bad input (one line says what), 130 Ctrl-C
+"""
 
 
 def build_parser() -> CommandParser:
@@ -24,6 +40,8 @@ def build_parser() -> CommandParser:
     parser = CommandParser(
         prog="measure.py",
         description="Say where every millisecond goes between a camera's picture and its boxes.",
+        epilog=EXAMPLES,
+        formatter_class=_help_formatter,
         allow_abbrev=False,
     )
     _add_model(parser)
@@ -84,7 +102,8 @@ def _add_frames(parser: CommandParser) -> None:
         type=positive,
         default=DEFAULT_COUNT,
         metavar="N",
-        help=f"frames of each artifact that count, at most; default {DEFAULT_COUNT}",
+        help=f"frames of each artifact that count, at most, or what it shows in a second per round "
+        f"where the device tells its power; default {DEFAULT_COUNT}",
     )
     add(
         "--seconds",
@@ -106,7 +125,7 @@ def _add_parts(parser: CommandParser) -> None:
     add = add_group(parser, "parts").add_argument
     add(
         "--batches",
-        type=count,
+        type=_batch,
         nargs="+",
         default=DEFAULT_BATCHES,
         metavar="N",
@@ -117,26 +136,27 @@ def _add_parts(parser: CommandParser) -> None:
         type=number_from(0.0, LONGEST_S),
         default=DEFAULT_LIVE_S,
         metavar="S",
-        help=f"length of the live run; 0 for none; default {DEFAULT_LIVE_S:g}",
+        help="length of the live run, where pictures come at a camera's pace; 0 for none; "
+        f"default {DEFAULT_LIVE_S:g}",
     )
     add(
         "--camera-rate",
         type=number_from(0.1, 1000.0),
         metavar="N",
-        help="its pictures per second; default: the clip's",
+        help="pictures per second of the camera in the live run; default: the clip's",
     )
     add(
         "--no-cold-start",
         dest="cold_start",
         action="store_false",
-        help="start no new processes",
+        help="do not time new processes from their start to the first boxes",
     )
-    add("--layers", action="store_true", help="measure layer by layer, too")
+    add("--layers", action="store_true", help="time every layer of the network, too")
     add(
         "--soak",
         type=number_from(0.001, LONGEST_S / 60),
         metavar="MINUTES",
-        help="a long run at last, for heat and drift",
+        help="a long run at the end, in minutes, for heat and drift",
     )
     add(
         "--device-root",
@@ -145,8 +165,8 @@ def _add_parts(parser: CommandParser) -> None:
         metavar="DIR",
         help="where the files of the device's sensors are; default /",
     )
-    add("--power-modes", action="store_true", help="repeat it in each power mode; asks first")
-    add("--yes", action="store_true", help="do not ask")
+    add("--power-modes", action="store_true", help="repeat it in each power mode of a Jetson; asks")
+    add("--yes", action="store_true", help="do not ask before --power-modes")
     add("--nvtx", action="store_true", help="name the stages in Nsight Systems' timeline")
 
 
@@ -155,15 +175,30 @@ def _add_results(parser: CommandParser) -> None:
     add("--json", type=Path, metavar="F", help="write all figures")
     add("--html", type=Path, metavar="F", help="write a page with charts and tables")
     add("--trace", type=Path, metavar="F", help="write a timeline for chrome://tracing or Perfetto")
-    add("--baseline", type=Path, metavar="F", help="compare with an earlier --json")
+    add("--baseline", type=Path, metavar="F", help="compare with the --json of an earlier run")
     add(
         "--fail-if",
         action="append",
         type=parse_budget,
         default=[],
         metavar="BUDGET",
-        help="status 1 if a budget is not kept, such as 'p99>+5%%'; repeat for several",
+        help="status 1 if a budget is not kept: FIGURE>LIMIT or FIGURE<LIMIT, such as 'p99>+5%%', "
+        "'network.p50>20ms', 'fps<30', 'memory>+10%%'; repeat for several",
     )
+
+
+def _help_formatter(prog: str) -> argparse.HelpFormatter:
+    """Return a formatter that keeps the lines of the examples, as wide as a terminal's report."""
+    return argparse.RawDescriptionHelpFormatter(prog, max_help_position=24, width=WIDTH)
+
+
+def _batch(text: str) -> int:
+    """Return frames per run; a ``type`` for the parser."""
+    if not text.isdecimal() or int(text) > MOST_BATCH:
+        raise argparse.ArgumentTypeError(
+            f"got {text!r}; expected a whole number from 0 to {MOST_BATCH}"
+        )
+    return int(text)
 
 
 def _folder(text: str) -> Path:

@@ -14,7 +14,7 @@ from runtime.measurement import Run
 BETWEEN = "between the stages"
 NETWORK = "network"
 NETWORK_IN_PLACE = "network, beyond bare"
-BESIDE = "draw and publish, done beside"
+BESIDE = "draw and publish (beside)"
 WAITING = "waiting, at a camera's pace"
 # A live result is finished before these, which work in threads of their own.
 AFTER_A_RESULT = ("draw", "publish")
@@ -30,8 +30,8 @@ ADVICE = {
     "enqueue": "The host's work before the GPU starts: leave a core free.",
     "copy in": "It grows with the picture that is copied: ask the camera for a smaller one "
     "(`--camera-size`).",
-    NETWORK: "A lower precision, a smaller input or a lighter network; the layers below say where, "
-    "`make roofline` says what each could gain at best.",
+    NETWORK: "A lower precision, a smaller input or a lighter network; `--layers` says where, "
+    "`make roofline` what each could gain at best.",
     NETWORK_IN_PLACE: "Other stages leave cold caches, and clocks sink while the network waits: "
     "fix the device's clocks, and leave cores free.",
     "copy out": "It waits for the network's last kernel; what remains is fixed cost per frame.",
@@ -96,7 +96,9 @@ def gap_lines(run: Run) -> tuple[GapLine, ...]:
     lines.append(GapLine("end to end", LineKind.SUM, whole.mean_ms, latency=whole))
     if run.live is not None:
         age = run.live.age
-        beside_ms = sum(own.latency.mean_ms for own in journey.stages if own.stage in AFTER_A_RESULT)
+        beside_ms = sum(
+            own.latency.mean_ms for own in journey.stages if own.stage in AFTER_A_RESULT
+        )
         waiting_ms = age.mean_ms - (whole.mean_ms - beside_ms)
         lines.append(GapLine(BESIDE, LineKind.PART, -beside_ms))
         lines.append(GapLine(WAITING, LineKind.PART, waiting_ms, WAITING))

@@ -28,6 +28,7 @@ EXPLANATION = (
     "frame after the other through all stages. Means are shown, as they add up: every line below "
     "a whole time is added to it, down to the next one."
 )
+LIVE_EXPLANATION = "A live result is finished before it is drawn and published."
 # The network has the first colour; what no stage owns is grey.
 HUE_BY_STAGE = {
     **dict(
@@ -45,7 +46,9 @@ def where_time_goes(runs: Sequence[TitledRun]) -> Html:
     """Return the stages as a bar and as a table from the bare network to the live age."""
     longest_ms = max(whole.mean_ms for titled in runs for whole in _wholes(titled.run))
     made = each_run(runs, lambda titled: _stages(titled.run, longest_ms))
-    return section("stages", "Where every millisecond goes", paragraph(EXPLANATION), made)
+    has_live = any(titled.run.live is not None for titled in runs)
+    said = f"{EXPLANATION} {LIVE_EXPLANATION}" if has_live else EXPLANATION
+    return section("stages", "Where every millisecond goes", paragraph(said), made)
 
 
 def gap_table(run: Run) -> Html:
@@ -57,7 +60,7 @@ def gap_table(run: Run) -> Html:
     for line in lines:
         rows.append(_row(line, whole_ms, decimals))
         if line.kind is LineKind.START and run.journey.decode_ms is not None:
-            rows.append(_decode_row(run.journey.decode_ms, whole_ms, decimals))
+            rows.append(_decode_row(run.journey.decode_ms, decimals))
     head = ("from the bare network on", "mean, ms", "of end to end", "p50, ms", "p99, ms")
     return table("What a frame's time is made of, line by line", head, rows)
 
@@ -98,8 +101,9 @@ def _row(line: GapLine, whole_ms: float, decimals: int) -> list[str | Cell]:
     return [Cell(name, kind), *(Cell(cell, f"number {kind}".strip()) for cell in cells)]
 
 
-def _decode_row(decode_ms: float, whole_ms: float, decimals: int) -> list[str | Cell]:
-    cells = (number(decode_ms, decimals), percent(decode_ms / whole_ms), ABSENT, ABSENT)
+def _decode_row(decode_ms: float, decimals: int) -> list[str | Cell]:
+    """Return what decoding takes of the bare network's median."""
+    cells = (ABSENT, ABSENT, number(decode_ms, decimals), ABSENT)
     return [
         Cell("of which decode, in the network", "same"),
         *(Cell(cell, "same") for cell in cells),

@@ -25,11 +25,14 @@ class RoundSettings:
         count: Frames of each artifact that count, at most; None for no limit.
         seconds: Time for the frames of each artifact; at least one frame of each round counts.
         rounds: Turns of each artifact, at least 1.
+        least_s: Time that a turn's frames take at least, and its runs of the network alone, with
+            more of them than ``count`` says if need be, but within ``seconds``.
     """
 
     count: int | None
     seconds: float
     rounds: int
+    least_s: float = 0.0
 
     def frames_of(self, number: int) -> int | None:
         """Return how many frames count in a round, from 0; None for no limit."""
@@ -60,12 +63,14 @@ def run_rounds(sequences: Sequence[FrameSequence], settings: RoundSettings) -> l
     """
     collected = [_Collected() for _ in sequences]
     settle = FRAMES_TO_SETTLE if len(sequences) > 1 else 0
-    for number in range(settings.rounds):
-        _show_progress(number, settings.rounds)
-        for turn in range(len(sequences)):
-            index = (number + turn) % len(sequences)
-            _take_turn(sequences[index], settings, number, settle, collected[index])
-    _show_progress(settings.rounds, settings.rounds)
+    try:
+        for number in range(settings.rounds):
+            _show_progress(number, settings.rounds)
+            for turn in range(len(sequences)):
+                index = (number + turn) % len(sequences)
+                _take_turn(sequences[index], settings, number, settle, collected[index])
+    finally:
+        _show_progress(settings.rounds, settings.rounds)  # an error has the line for itself
     return [JourneySamples(tuple(own.rounds), tuple(own.bare_ms)) for own in collected]
 
 
@@ -75,23 +80,43 @@ def _take_turn(
     most = settings.frames_of(number)
     if most == 0:  # fewer frames than rounds
         return
-    limit_s = settings.seconds / settings.rounds
+    limits = _Limits(most, settings.least_s, settings.seconds / settings.rounds)
     frames = [sequence.next_frame(True) for _ in range(settle)]
     # On a machine that is shared, who comes second gets less of it: they change places.
     bare_comes_first = number % 2 == 1
     if bare_comes_first:
-        own.bare_ms += _repeat(sequence.bare_network_ms, most, limit_s)
-    frames += _repeat(sequence.next_frame, most, limit_s)
+        own.bare_ms += _repeat(sequence.bare_network_ms, limits)
+    frames += _repeat(sequence.next_frame, limits)
     own.rounds.append(tuple(frames))
     if not bare_comes_first:
-        own.bare_ms += _repeat(sequence.bare_network_ms, most, limit_s)
+        own.bare_ms += _repeat(sequence.bare_network_ms, limits)
 
 
-def _repeat(action: Callable[[], Result], most: int | None, limit_s: float) -> list[Result]:
+@dataclass(frozen=True)
+class _Limits:
+    """How often something is done in one turn.
+
+    Attributes:
+        most: Times; None for no limit.
+        least_s: Until then it is done, even more often than that.
+        most_s: From then on it is not.
+    """
+
+    most: int | None
+    least_s: float
+    most_s: float
+
+    def is_over(self, times: int, seconds: float) -> bool:
+        """Say whether it has been done often or long enough."""
+        is_enough = self.most is not None and times >= self.most and seconds >= self.least_s
+        return is_enough or seconds >= self.most_s
+
+
+def _repeat(action: Callable[[], Result], limits: _Limits) -> list[Result]:
     """Return an action's results: one at least, until there are enough or time is up."""
-    ends_at = time.monotonic() + limit_s
+    started_at = time.monotonic()
     results = [action()]
-    while (most is None or len(results) < most) and time.monotonic() < ends_at:
+    while not limits.is_over(len(results), time.monotonic() - started_at):
         results.append(action())
     return results
 

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from runtime.cold_start import ColdStartSettings, measure_cold_start
+from runtime.cold_start import ColdStartSettings, FreshStart, measure_cold_start
 from runtime.device_log import DeviceLog
 from runtime.device_samples import DeviceMonitor, DeviceSample
 from runtime.errors import UsageError
@@ -16,8 +16,8 @@ from runtime.live_run import run_live
 from runtime.measure_rounds import FRAMES_TO_SETTLE, RoundSettings, run_rounds
 from runtime.measured_artifact import MeasuredArtifact
 from runtime.measured_clip import Clip, count_pictures, network_frames
-from runtime.measurement import ColdStart, Device, Live, Run
-from runtime.nvtx_ranges import no_ranges, open_ranges
+from runtime.measurement import Device, Live, Run
+from runtime.nvtx_ranges import open_ranges
 from runtime.options_measure import FrameOptions, MeasureOptions
 from runtime.soak_run import run_soak
 from runtime.spans import FrameSpans
@@ -26,6 +26,8 @@ from runtime.throughput import measure_throughput
 LAYER_RUNS = 50
 LAYER_FRAMES = 10
 BATCH_SECONDS = 2.0
+# Five samples of a device's power: three in each turn tell the energy of its frames.
+SHORTEST_TURN_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ def measure_session(
         CornerRTError: If an artifact cannot be opened here, or anything fails.
     """
     settings = settings_for(clip, options.frames, len(options.model.artifact), say)
-    stage_range = open_ranges() if options.parts.nvtx else no_ranges
+    stage_range = open_ranges() if options.parts.nvtx else None
     with contextlib.ExitStack() as opened:
         artifacts = [
             opened.enter_context(
@@ -73,6 +75,7 @@ def measure_session(
             for path in options.model.artifact
         ]
         monitor = _open_monitor(options, opened)
+        settings = settings_beside(monitor, settings, options.frames)
         with contextlib.ExitStack() as logging:
             log = None if monitor is None else logging.enter_context(DeviceLog(monitor))
             measured = run_rounds([own.sequence for own in artifacts], settings)
@@ -106,7 +109,7 @@ def settings_for(
         length = count_pictures(clip, frames.warmup + 1)
         if length <= frames.warmup:
             say(
-                f"{clip.name} has {length} pictures, no more than the {frames.warmup} of the "
+                f"{clip.name} has {_counted(length)}, no more than the {frames.warmup} of the "
                 "warm-up: it is shown from the start again"
             )
         return settings
@@ -115,11 +118,26 @@ def settings_for(
     length = count_pictures(clip, others + frames.count)
     if length <= others:
         raise UsageError(
-            f"{clip.name} has {length} pictures; expected more than the {others} that do not "
+            f"{clip.name} has {_counted(length)}; expected more than the {others} that do not "
             f"count ({frames.warmup} of the warm-up); a longer clip, less --warmup, or without "
             "--once"
         )
     return RoundSettings(min(frames.count, length - others), settings.seconds, settings.rounds)
+
+
+def settings_beside(
+    monitor: DeviceMonitor | None, settings: RoundSettings, frames: FrameOptions
+) -> RoundSettings:
+    """Return the same with turns long enough to tell their energy, if the device tells power.
+
+    Args:
+        monitor: Of the device; None if there is none.
+        settings: How long to measure.
+        frames: What was asked for; each picture once leaves none for longer turns.
+    """
+    if monitor is None or monitor.total_rail is None or frames.once:
+        return settings
+    return replace(settings, least_s=SHORTEST_TURN_S)
 
 
 def _open_monitor(options: MeasureOptions, opened: contextlib.ExitStack) -> DeviceMonitor | None:
@@ -155,6 +173,7 @@ class _Parts:
         live = self._live(artifact) if parts.live_seconds else None
         if parts.soak is not None:
             device = run_soak(artifact.sequence, self.monitor, parts.soak)
+        fresh = self._fresh_start(artifact) if parts.cold_start else None
         return Run(
             artifact=str(artifact.path),
             sha256=contract.artifact_sha256,
@@ -166,8 +185,8 @@ class _Parts:
             journey=journey,
             live=live,
             throughput=throughput,
-            cold_start=self._cold_start(artifact) if parts.cold_start else None,
-            memory=artifact.memory,
+            cold_start=None if fresh is None else fresh.cold_start,
+            memory=artifact.memory if fresh is None else fresh.memory,
             layers=layers,
             device=device,
         )
@@ -184,6 +203,10 @@ class _Parts:
         frames = network_frames(self.clip, artifact.backend.contract.size_hw, LAYER_FRAMES)
         return profile_layers(artifact.path, model.backend, model.threads, LAYER_RUNS, frames)
 
-    def _cold_start(self, artifact: MeasuredArtifact) -> ColdStart:
+    def _fresh_start(self, artifact: MeasuredArtifact) -> FreshStart:
         model = self.options.model
         return measure_cold_start(ColdStartSettings(artifact.path, model.backend, model.threads))
+
+
+def _counted(pictures: int) -> str:
+    return f"{pictures} picture{'' if pictures == 1 else 's'}"

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from runtime.latency import Bar, Latency
-from runtime.layer_table import layer_table
-from runtime.measure_gap import LineKind, advice_on, gap_lines, largest_parts
+from runtime.layer_table import profile_text
+from runtime.measure_gap_text import NAME_WIDTH, gap_text
 from runtime.measurement import Comparison, Device, Measurement, Memory, Run
+from runtime.terminal_lines import cut_line, wrap_line
 
 PERCENTILE_HEADS = ("mean", "p50", "p90", "p95", "p99", "max")
-NAME_WIDTH = 28
 BAR_WIDTH = 40
 # Fewer frames than this and p99 is between the two slowest ones.
 FRAMES_FOR_P99 = 100
@@ -28,17 +28,21 @@ def measurement_text(measurement: Measurement) -> str:
 def run_lines(run: Run) -> Iterator[str]:
     """Yield one artifact's figures, line by line."""
     height, width = run.size_hw
-    yield f"{run.artifact}: {run.model} {width}x{height} {run.precision} on {run.backend}"
+    yield from wrap_line(
+        f"{run.artifact}: {run.model} {width}x{height} {run.precision} on {run.backend}"
+    )
+    yield from gap_text(run)
+    yield ""
     yield from _stage_lines(run)
     yield from _histogram_lines(run.journey.histogram)
-    yield from _gap_text(run)
     yield from _throughput_lines(run)
     yield from _single_lines(run)
     if run.device is not None:
-        yield from _device_lines(run.device)
+        for line in _device_lines(run.device):
+            yield from wrap_line(line)
     if run.layers is not None:
-        yield f"slowest layers by {run.layers.runtime}, medians"
-        yield from layer_table(run.layers)
+        yield ""
+        yield from (cut_line(line) for line in profile_text(run.layers))
 
 
 def _stage_lines(run: Run) -> Iterator[str]:
@@ -55,10 +59,10 @@ def _stage_lines(run: Run) -> Iterator[str]:
     for stage in journey.stages:
         share = stage.latency.mean_ms / total_ms
         yield f"{_latency_row(stage.stage, stage.latency)}{share:>8.1%}"
-        if stage.stage == "network" and journey.decode_ms is not None:
-            yield f"{'  of it decode, by layers':<{NAME_WIDTH}}{journey.decode_ms:>9.2f}"
     yield _latency_row("end to end", journey.end_to_end)
     yield _latency_row("bare network", journey.bare)
+    if journey.decode_ms is not None:  # a share of the median, below it
+        yield f"{'  of it decode, by layers':<{NAME_WIDTH}}{'':9}{journey.decode_ms:>9.2f}"
     if run.live is not None:
         yield _latency_row("live age", run.live.age)
     if run.frames < FRAMES_FOR_P99:
@@ -71,24 +75,17 @@ def _latency_row(name: str, latency: Latency) -> str:
 
 
 def _histogram_lines(bars: tuple[Bar, ...]) -> Iterator[str]:
-    """Yield the end-to-end times as bars; empty ones between two others stay."""
+    """Yield the end-to-end times as bars; a row of empty ones between two others is one line."""
     yield "end to end, frames per bar"
     most = max((bar.count for bar in bars), default=1)
-    for bar in bars:
+    for before, bar in zip((None, *bars), bars, strict=False):
+        if bar.count == 0:
+            if before is None or before.count:
+                yield "  ..."
+            continue
         length = -(-bar.count * BAR_WIDTH // most)  # one frame of a tail still shows
         span = f"{bar.from_ms:>8.2f} to {bar.to_ms:>8.2f} ms"
         yield f"  {span:<{NAME_WIDTH - 2}}{bar.count:>7} {'#' * length}".rstrip()
-
-
-def _gap_text(run: Run) -> Iterator[str]:
-    """Yield what lies between the bare network and a live result."""
-    yield "from the bare network to a live result, mean ms"
-    for line in gap_lines(run):
-        sign = {LineKind.PART: "+", LineKind.SUM: "=", LineKind.START: " "}[line.kind]
-        yield f"{sign} {line.name:<{NAME_WIDTH - 2}}{line.mean_ms:>9.2f}"
-    for line in largest_parts(run):
-        if advice := advice_on(line):
-            yield f"  {line.name} ({line.mean_ms:.2f} ms): {advice}"
 
 
 def _throughput_lines(run: Run) -> Iterator[str]:
@@ -116,21 +113,20 @@ def _single_lines(run: Run) -> Iterator[str]:
             f"{cold.open_ms:.0f}, first frame {cold.first_frame_ms:.0f}"
         )
     if run.memory is not None:
-        yield _memory_line(run.memory)
+        yield from _memory_lines(run.memory)
 
 
-def _memory_line(memory: Memory) -> str:
+def _memory_lines(memory: Memory) -> Iterator[str]:
     opening = memory.host_open - memory.host_before_open
-    text = (
+    yield (
         f"host memory: {_mebibytes(memory.host_before_open)} before, "
         f"{_mebibytes(opening)} by opening, {_mebibytes(memory.host_peak)} at most"
     )
     if memory.device_open is not None and memory.device_running is not None:
-        text += (
-            f"; GPU memory: {_mebibytes(memory.device_open)} by opening, "
+        yield (
+            f"GPU memory: {_mebibytes(memory.device_open)} by opening, "
             f"{_mebibytes(memory.device_running)} running"
         )
-    return text
 
 
 def _device_lines(device: Device) -> Iterator[str]:
@@ -158,7 +154,9 @@ def _comparison_lines(comparisons: tuple[Comparison, ...]) -> Iterator[str]:
     """Yield ratios, pair by pair in the order of their first figures."""
     pairs = dict.fromkeys((one.artifact, one.baseline) for one in comparisons)
     for artifact, baseline in pairs:
-        yield f"{artifact} against {baseline}, ratio of times with its 95 % interval"
+        yield from wrap_line(
+            f"{artifact} against {baseline}, ratio of times with its 95 % interval"
+        )
         for one in comparisons:
             if (one.artifact, one.baseline) == (artifact, baseline):
                 yield f"  {one.figure:<{NAME_WIDTH - 2}}{_ratio_text(one)}  {one.verdict}"

@@ -9,13 +9,17 @@ from pathlib import Path
 from runtime.backends import open_backend
 from runtime.contract import read_contract
 from runtime.journey import FrameSequence
+from runtime.line_files import Rotation
 from runtime.measured_clip import Clip, ClipReader
 from runtime.memory_use import MemoryWatch
-from runtime.nvtx_ranges import StageRange, no_ranges
+from runtime.nvtx_ranges import StageRange
 from runtime.options_measure import ModelChoice
 from runtime.postprocess import PostprocessOptions
 from runtime.saccade import with_published_sigma
 from runtime.sink_jsonl import JsonlSink
+
+# Of a soak over hours nothing is kept, so that it fills no memory where /tmp lies in it.
+ROTATION = Rotation(size_bytes=4 << 20, age_s=None, keep=1)
 
 
 class MeasuredArtifact:
@@ -26,7 +30,7 @@ class MeasuredArtifact:
         model: How it is run.
         clip: What it is shown.
         warmup: Frames that it is shown at once.
-        stage_range: Entered around every stage of every frame.
+        stage_range: Entered around every stage of every frame; None for nothing.
 
     Attributes:
         path: The model.
@@ -46,7 +50,7 @@ class MeasuredArtifact:
         model: ModelChoice,
         clip: Clip,
         warmup: int,
-        stage_range: StageRange = no_ranges,
+        stage_range: StageRange | None = None,
     ) -> None:
         self.path = artifact
         with contextlib.ExitStack() as opened:
@@ -54,13 +58,15 @@ class MeasuredArtifact:
             self.backend = open_backend(artifact, model.backend, model.threads)
             opened.callback(self.backend.close)
             watch.opened()
-            self.postprocess = PostprocessOptions(model.score)
+            self.postprocess = PostprocessOptions(model.score).suited_to(
+                self.backend.contract.decode
+            )
             if self.backend.contract.has_attention:
                 self.postprocess = with_published_sigma(self.postprocess)
             reader = ClipReader(clip)
             opened.callback(reader.close)
             folder = opened.enter_context(tempfile.TemporaryDirectory(prefix="measure-"))
-            sink = JsonlSink(Path(folder) / "detections.jsonl")
+            sink = JsonlSink(Path(folder) / "detections.jsonl", ROTATION)
             opened.callback(sink.discard)
             self.sequence = FrameSequence(self.backend, reader, self.postprocess, sink, stage_range)
             self.warmup = tuple(self.sequence.next_frame(True) for _ in range(warmup))

@@ -22,6 +22,7 @@ from runtime.sources import DEFAULT_FRAME_RATE, Source
 
 DEMO_CLIP = Path("build/demo/clip.mp4")  # what `make demo` leaves there
 TEST_PATTERN = "test://"
+EXPECTED = f"a video, a folder of images or {TEST_PATTERN}"
 
 
 @dataclass(frozen=True)
@@ -52,14 +53,16 @@ def find_clip(name: str | None) -> Clip:
     """
     if name is None:
         name = str(DEMO_CLIP) if DEMO_CLIP.is_file() else TEST_PATTERN
+    if not name:
+        raise UsageError(f"--frames got ''; expected {EXPECTED}; name one")
     if name.startswith(TEST_PATTERN):
-        pattern = parse_test_address(name)
+        pattern = _parse_pattern(name)
         fast = replace(pattern, frame_rate=None)
         return Clip(name, pattern.frame_rate or DEFAULT_FRAME_RATE, partial(_open_pattern, fast))
     if "://" in name or name.isdecimal() or name.startswith("/dev/"):
         raise UsageError(
-            f"--frames got {name}; expected a video, a folder of images or {TEST_PATTERN}: a "
-            "camera shows no picture twice; record a clip first: stream.py --camera ... --save"
+            f"--frames got {name}; expected {EXPECTED}: a camera shows no picture twice; record a "
+            "clip first: stream.py --camera ... --save"
         )
     path = Path(name)
     if path.is_dir() or path.suffix.lower() in SUFFIXES or glob.has_magic(name):
@@ -70,6 +73,14 @@ def find_clip(name: str | None) -> Clip:
     source = VideoSource(path)
     source.close()
     return Clip(name, source.frame_rate, partial(VideoSource, path))
+
+
+def _parse_pattern(name: str) -> PatternOptions:
+    """Read an address of the test pattern; what is wrong with it is said of ``--frames``."""
+    try:
+        return parse_test_address(name)
+    except UsageError as error:
+        raise UsageError(str(error).replace("--camera got", "--frames got", 1)) from None
 
 
 def _open_pattern(options: PatternOptions) -> Source:
@@ -85,6 +96,7 @@ class ClipReader:
     Attributes:
         length: Pictures of the clip, known once its end was reached.
         repeats: How many times it was begun again.
+        beginning_ns: How long the file's end and beginning again took so far, in nanoseconds.
     """
 
     def __init__(self, clip: Clip) -> None:
@@ -93,6 +105,7 @@ class ClipReader:
         self._read = 0
         self.length: int | None = None
         self.repeats = 0
+        self.beginning_ns = 0
 
     def read(self) -> tuple[Frame, int]:
         """Return the next picture, and the clock before it was read.
@@ -108,8 +121,10 @@ class ClipReader:
         started_ns = time.perf_counter_ns()
         frame = self._source.read()
         if frame is None:
+            ended_ns = started_ns
             self._begin_again()
             started_ns = time.perf_counter_ns()
+            self.beginning_ns += started_ns - ended_ns
             frame = self._source.read()
         if frame is None:
             raise self._empty()
@@ -210,6 +225,7 @@ class PacedClip:
         """Wait until the next picture is due; None after the last.
 
         ``captured_ns`` is when it was due: reading it counts for its age, and so does being late.
+        Beginning a file again does not, as no camera does that: its clock stands still meanwhile.
         """
         now_ns = time.monotonic_ns()
         if self._started_ns is None:
@@ -222,8 +238,11 @@ class PacedClip:
         due_ns = self._started_ns + round(self._number * 1e9 / self.frame_rate)
         if due_ns > now_ns:
             time.sleep((due_ns - now_ns) / 1e9)
+        stood_still_ns = self._reader.beginning_ns
         frame, _ = self._reader.read()
-        frame = replace(frame, sequence=self._sequence, captured_ns=due_ns)
+        stood_still_ns = self._reader.beginning_ns - stood_still_ns
+        self._started_ns += stood_still_ns
+        frame = replace(frame, sequence=self._sequence, captured_ns=due_ns + stood_still_ns)
         self._number += 1
         self._sequence += 1
         return frame

@@ -37,8 +37,8 @@ class Journey:
         end_to_end: From before the first stage to after the last.
         histogram: Of the end-to-end times.
         bare: The network alone, on a frame that lies ready; what ``trtexec`` would tell.
-        decode_ms: Part of the network that decodes corners, by the layers' profile; None if there
-            is no profile.
+        decode_ms: Part of the bare network's median that decodes corners: the share of these
+            layers; None if there is no profile.
         warmup_ms: End-to-end times of the frames before those that count.
         rounds_ms: End-to-end milliseconds of every frame that counts, one tuple per round, in the
             order of measuring. Confidence intervals need them: frames of one round are not
@@ -109,14 +109,17 @@ class ColdStart:
 
 @dataclass(frozen=True)
 class Memory:
-    """What the process takes, in bytes.
+    """What a process takes, in bytes.
+
+    A new process, which ran one picture, tells it; without a cold start the one that measures,
+    whose memory may hold what was used before.
 
     Attributes:
         host_before_open: Resident, libraries loaded, artifact not yet.
         host_open: Resident, artifact open.
         host_peak: The most so far.
         device_open: Taken on the GPU by opening; None without a GPU.
-        device_running: Taken on the GPU while frames are measured; None without a GPU.
+        device_running: Taken on the GPU after a picture; None without a GPU.
     """
 
     host_before_open: int
@@ -207,7 +210,7 @@ class Run:
         live: At a camera's pace.
         throughput: By batch size.
         cold_start: None if it was not asked for.
-        memory: Of this process.
+        memory: Of a process that does nothing else, where one was started.
         layers: None if they were not asked for.
         device: None where there is nothing to read.
     """

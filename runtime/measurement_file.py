@@ -17,7 +17,8 @@ _PARSER = StrictParser(UsageError, MEASURE_AGAIN)
 
 def measurement_json(measurement: Measurement) -> str:
     """Return a measurement as JSON text, with its format first."""
-    return json.dumps({"format": FORMAT, **dataclasses.asdict(measurement)}, indent=1) + "\n"
+    body = {"format": FORMAT, **dataclasses.asdict(measurement)}
+    return json.dumps(body, indent=1, allow_nan=False) + "\n"
 
 
 def write_measurement(measurement: Measurement, path: Path) -> None:
@@ -29,7 +30,8 @@ def read_measurement(path: Path) -> Measurement:
     """Read what ``write_measurement`` wrote.
 
     Raises:
-        UsageError: If the file is missing, no JSON, of another format or version, or lacks a key.
+        UsageError: If the file is missing, no JSON, of another format or version, or lacks a key,
+            or a round has no frames.
     """
     try:
         body = json.loads(path.read_text(encoding="utf-8"))
@@ -43,4 +45,12 @@ def read_measurement(path: Path) -> Measurement:
     if got != FORMAT:
         raise UsageError(f"{path} says format {got!r}; expected {FORMAT!r}; {MEASURE_AGAIN}")
     measurement: Measurement = _PARSER.parse(Measurement, body, path.name)
+    for run in measurement.runs:
+        journey = run.journey
+        for rounds_ms in (journey.rounds_ms, *(stage.rounds_ms for stage in journey.stages)):
+            if not all(rounds_ms):
+                raise UsageError(
+                    f"{path} has a round without frames of {run.artifact}; expected one at least; "
+                    f"{MEASURE_AGAIN}"
+                )
     return measurement

@@ -24,7 +24,7 @@ def print_last(text: str) -> None:
     """Print what a command says at its end, if somebody reads it: ``| head -1`` is no error."""
     try:
         print(text, flush=True)
-    except OSError:
+    except BrokenPipeError:
         # What is left in the buffer would be tried once more at exit, and change the status.
         with open(os.devnull, "w") as nowhere:
             os.dup2(nowhere.fileno(), sys.stdout.fileno())

@@ -1,31 +1,26 @@
 """Names for our stages in Nsight Systems' timeline, by NVIDIA's ``nvtx`` package.
 
-Off unless asked for: then ``no_ranges`` is what the loop calls, and costs as much as an empty
-``with``. Asked for, and with no tool attached, NVTX itself does nothing.
+Off unless asked for. Asked for, and with no tool attached, NVTX itself does nothing.
 
     nsys profile --trace=cuda,nvtx,osrt python runtime/measure.py ARTIFACT --nvtx
 """
 
 from __future__ import annotations
 
-import contextlib
 import functools
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from typing import ParamSpec, TypeVar
 
 from runtime.errors import UsageError
 
 # The row of Nsight's timeline that our ranges lie in.
 DOMAIN = "CornerRT"
-_NOTHING = contextlib.nullcontext()
+Arguments = ParamSpec("Arguments")
+Result = TypeVar("Result")
 
 # Called with a stage's name around each stage of each frame.
 StageRange = Callable[[str], AbstractContextManager[object]]
-
-
-def no_ranges(stage: str) -> AbstractContextManager[object]:
-    """Return a block that marks nothing."""
-    return _NOTHING
 
 
 def open_ranges() -> StageRange:
@@ -52,3 +47,15 @@ def open_ranges() -> StageRange:
         return marked
 
     return stage
+
+
+def mark_stage(
+    stage_range: StageRange, stage: str, action: Callable[Arguments, Result]
+) -> Callable[Arguments, Result]:
+    """Return what does the same within a stage's range."""
+
+    def run(*arguments: Arguments.args, **named: Arguments.kwargs) -> Result:
+        with stage_range(stage):
+            return action(*arguments, **named)
+
+    return run

@@ -150,4 +150,23 @@ def parse_options(arguments: Sequence[str] | None = None) -> MeasureOptions:
         path = getattr(options.results, name)
         if path is not None:
             check_output(f"--{name}", path, ".html" if name == "html" else ".json")
+    _check_distinct(options.results)
     return options
+
+
+def _check_distinct(results: ResultOptions) -> None:
+    """Refuse two uses of one file: a budget that is not kept must not become the next baseline.
+
+    Raises:
+        UsageError: If there are.
+    """
+    taken: dict[Path, str] = {}
+    for name in ("baseline", "json", "html", "trace"):
+        path = getattr(results, name)
+        if path is None:
+            continue
+        if other := taken.get(path.resolve()):
+            raise UsageError(
+                f"--{name} got {path}, the file of --{other}; expected another; name one for each"
+            )
+        taken[path.resolve()] = name

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from runtime.contract import AnyDecodeParams
 from runtime.detections import Detections
 from runtime.errors import UsageError
 from runtime.geometry import Letterbox
@@ -19,7 +20,8 @@ class PostprocessOptions:
 
     Attributes:
         score_threshold: Lowest score shown, before and after suppression, in [0, 1].
-        method: How the score of an overlapping box of the same class falls.
+        method: How the score of an overlapping box of the same class falls; None is what suits the
+            model, see ``suited_to``, and Gaussian where nobody asked it.
         iou_threshold: Overlap above which hard and linear suppression act.
         sigma: Width of the Gaussian suppression; 0.5 is the published value.
         max_detections: Most boxes per image; 100 is the published value.
@@ -29,7 +31,7 @@ class PostprocessOptions:
     """
 
     score_threshold: float = 0.3
-    method: NmsMethod = NmsMethod.GAUSSIAN
+    method: NmsMethod | None = None
     iou_threshold: float = 0.5
     sigma: float = 0.5
     max_detections: int = 100
@@ -44,6 +46,21 @@ class PostprocessOptions:
             raise UsageError(f"sigma is {self.sigma}; expected a positive number")
         if self.max_detections < 1:
             raise UsageError(f"max detections is {self.max_detections}; expected at least 1")
+
+    @property
+    def suppression(self) -> NmsMethod:
+        """The method in use."""
+        return NmsMethod.GAUSSIAN if self.method is None else self.method
+
+    def suited_to(self, decode: AnyDecodeParams) -> PostprocessOptions:
+        """Return options for boxes of a model, with a method that was chosen left as it is.
+
+        Args:
+            decode: Of the model's contract.
+        """
+        if self.method is not None or decode.needs_suppression:
+            return self
+        return replace(self, method=NmsMethod.NONE)
 
 
 def detections_from_raw(
@@ -76,7 +93,7 @@ def detections_from_raw(
 def suppress_detections(
     rows: np.ndarray, class_ids: np.ndarray, options: PostprocessOptions
 ) -> Detections:
-    """Run soft-NMS within each class and keep the best of what remains.
+    """Suppress within each class and keep the best of what remains.
 
     Args:
         rows: float32 (N, 5), x1 y1 x2 y2 score; not modified.
@@ -91,7 +108,7 @@ def suppress_detections(
         kept.append(
             soft_nms(
                 rows[class_ids == class_id],
-                options.method,
+                options.suppression,
                 options.iou_threshold,
                 options.sigma,
                 options.score_threshold,

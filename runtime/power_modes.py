@@ -117,7 +117,7 @@ def walk_power_modes(
     runs: list[ModeRun[Result]] = []
     with _endings_raised(), _clocks_restored(machine), _mode_restored(machine, first):
         for mode in modes:
-            note = "" if mode == _current_mode(machine) else _switch(machine, mode)
+            note = "" if _is_set(machine, mode) else _switch(machine, mode)
             if note:
                 print(f"{mode} left out: {note}", file=sys.stderr)
                 runs.append(ModeRun(mode, None, note))
@@ -138,10 +138,15 @@ def _current_mode(machine: Machine) -> PowerMode:
     return mode
 
 
+def _is_set(machine: Machine, mode: PowerMode) -> bool:
+    """Say whether a mode is the current one, by its number: names are told in several ways."""
+    return _current_mode(machine).number == mode.number
+
+
 def _switch(machine: Machine, mode: PowerMode) -> str:
     """Set a mode; return "" or why it is not set."""
     answer = _run_as_root(machine, "nvpmodel", "-m", str(mode.number))
-    if _current_mode(machine) == mode:
+    if _is_set(machine, mode):
         return ""
     if answer.succeeded or NEEDS_REBOOT.search(answer.text):
         return f"it needs a reboot: sudo nvpmodel -m {mode.number}"
@@ -180,7 +185,7 @@ def _mode_restored(machine: Machine, first: PowerMode) -> Iterator[None]:
 def _restore(machine: Machine, first: PowerMode) -> str:
     """Set the mode of before; return "" or why it is not set."""
     try:
-        return "" if _current_mode(machine) == first else _switch(machine, first)
+        return "" if _is_set(machine, first) else _switch(machine, first)
     except UsageError as error:
         return str(error)
 

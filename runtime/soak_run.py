@@ -8,6 +8,7 @@ import time
 from runtime.device_log import DeviceLog
 from runtime.device_samples import DeviceMonitor, DeviceSample
 from runtime.journey import FrameSequence
+from runtime.measure_rounds import FRAMES_TO_SETTLE
 from runtime.measurement import Device
 from runtime.spans import FrameSpans
 
@@ -44,6 +45,8 @@ def run_soak(sequence: FrameSequence, monitor: DeviceMonitor | None, minutes: fl
     Raises:
         CornerRTError: If a stage fails.
     """
+    for _ in range(FRAMES_TO_SETTLE):  # what ran before may have left another shape's plan
+        sequence.next_frame(True)
     frames: list[FrameSpans] = []
     ends_at = time.monotonic() + 60 * minutes
     with DeviceLog(monitor or NoSensors()) as log:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Span:
     """One stage of one frame.
 
@@ -26,7 +26,7 @@ class Span:
         return (self.ended_ns - self.started_ns) / 1e6
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class FrameSpans:
     """One frame's way through all stages.
 
@@ -40,7 +40,7 @@ class FrameSpans:
 
     sequence: int
     is_warmup: bool
-    spans: tuple[Span, ...]
+    spans: Sequence[Span]
     started_ns: int
     ended_ns: int
 

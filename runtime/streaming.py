@@ -244,7 +244,7 @@ def _rate_of(source: Source | None) -> Callable[[], float]:
 
 
 def _flow_options(options: StreamOptions, backend: Backend) -> FlowOptions:
-    postprocess = PostprocessOptions(options.model.score)
+    postprocess = PostprocessOptions(options.model.score).suited_to(backend.contract.decode)
     if backend.contract.has_attention:
         postprocess = with_published_sigma(postprocess)
     reader = ReaderOptions(

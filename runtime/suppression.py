@@ -16,11 +16,12 @@ import numpy as np
 
 
 class NmsMethod(enum.IntEnum):
-    """How the score of an overlapping box falls; the numbers are those of the published code."""
+    """How the score of an overlapping box falls; the first three numbers are published."""
 
     HARD = 0  # to zero, above the overlap threshold
     LINEAR = 1  # by the overlap, above the overlap threshold
     GAUSSIAN = 2  # by exp(-overlap^2 / sigma), always
+    NONE = 3  # not at all: for boxes of which no two show the same object
 
 
 def soft_nms(
@@ -156,6 +157,8 @@ def _decay(
 ) -> np.ndarray:
     """Return the factor (N, N), float32, by which box i lowers the score of box j."""
     one = np.float32(1)
+    if method is NmsMethod.NONE:
+        return np.ones_like(overlaps)
     if method is NmsMethod.GAUSSIAN:
         # The published code takes the exponential in double precision.
         exponent = -(overlaps * overlaps) / np.float32(sigma)

@@ -14,7 +14,10 @@ from runtime.errors import UsageError
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("plugins", "runtime", "detectors", "export", "calibration", "benchmarks")
 # Modules whose parser lives in another one.
-PARSER_OF = {"runtime.stream": "runtime.options"}
+PARSER_OF = {
+    "runtime.stream": "runtime.options",
+    "runtime.measure": "runtime.measure_arguments",
+}
 
 FENCE = re.compile(r"^( *)```(\w*)\n(.*?)^\1```", re.MULTILINE | re.DOTALL)
 SHELL = frozenset({"bash", "sh", "shell"})

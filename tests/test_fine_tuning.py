@@ -102,7 +102,7 @@ STEPS = {
     2: ({"trial/cornernet-nano.safetensors"}, "20 images, "),
     3: (
         {"best.safetensors", "cornernet-nano.safetensors", "last.pt"},
-        "6 other classes: the last layers of both heatmap heads are new",
+        "6 other classes: the last layers of the heatmap heads are new",
     ),
     4: ({"evaluation.json"}, "AP50"),
     5: ({"explain/explain.png", "explain/explain.json"}, "objects missed"),

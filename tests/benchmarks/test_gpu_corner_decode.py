@@ -25,13 +25,14 @@ from benchmarks.gpu_corner_decode import (
     summarize,
 )
 from detectors.decode import decode_corners
+from detectors.families import CORNERNET
 from detectors.registry import DETECTORS, find_spec
 from runtime.errors import BackendError
 
 
 def test_every_network_is_measured_as_it_decodes() -> None:
     # The kernels know no rule for boxes at the border.
-    cornernets = {n: spec for n, spec in DETECTORS.items() if spec.family == "cornernet"}
+    cornernets = {n: spec for n, spec in DETECTORS.items() if spec.family is CORNERNET}
     assert MAPS.keys() == {n for n, spec in cornernets.items() if not spec.decode.drop_border}
     for model in MAPS:
         call, params = decode_call(model), find_spec(model).decode

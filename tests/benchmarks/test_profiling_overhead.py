@@ -91,8 +91,7 @@ def test_all_ways_do_the_same_with_the_same_pictures(
 
 def test_a_step_costs_something_and_ranges_that_are_off_less_than_a_frame() -> None:
     costs = span_costs_ns()
-    assert costs["one span, ns"] > 0
-    assert 0 < costs["one range, off, ns"] < 1e6
+    assert 0 < costs["readings of one frame, ns"] < 1e6
 
 
 def test_end_to_end(tmp_path: Path) -> None:

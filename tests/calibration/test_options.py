@@ -37,6 +37,21 @@ def test_defaults_are_those_of_the_options_but_for_the_cache(tmp_path: Path) -> 
     assert CalibrationOptions().observation.cache is None
 
 
+@pytest.mark.parametrize(
+    ("more", "expected"),
+    [
+        (["--effort", "fast"], RangeMethod.MSE),
+        (["--effort", "good"], RangeMethod.MSE),
+        (["--effort", "best"], RangeMethod.MINMAX),
+        (["--effort", "best", "--method", "mse"], RangeMethod.MSE),
+    ],
+)
+def test_the_method_goes_with_the_effort_unless_it_is_named(
+    tmp_path: Path, more: list[str], expected: RangeMethod
+) -> None:
+    assert parse(tmp_path, *more).method is expected
+
+
 def test_every_range_option_is_taken(tmp_path: Path) -> None:
     cache = str(tmp_path / "c.npz")
     more = "--method percentile --percentile 99.9 --provider cuda --cache".split()

@@ -14,6 +14,7 @@ from detectors.centernet import CenterNet, HourglassFeatures, centernet_resnet18
 from detectors.centernet_decode import decode_centers
 from detectors.centernet_heads import CENTER_MAP_NAMES, center_heads, hourglass_center_heads
 from detectors.checkpoint_centernet import rename_keys
+from detectors.families import CENTERNET
 from detectors.hourglass import HourglassSpec, nearest_upsample
 from detectors.registry import DETECTORS, build_detector
 from tests.detectors.golden_centernets import STATES, filled_centernet
@@ -26,7 +27,7 @@ from tests.detectors.golden_networks import (
     shapes_of,
 )
 
-CENTERNETS = [name for name, spec in DETECTORS.items() if spec.family == "centernet"]
+CENTERNETS = [name for name, spec in DETECTORS.items() if spec.family is CENTERNET]
 # A deformable convolution enlarges rounding errors, as they move where it reads. ResNet's three
 # leave float32 and float64 of this very implementation 3e-5 of the largest value apart.
 TOLERANCES = {"centernet-resdcn18": 1e-4}

@@ -40,6 +40,14 @@ def test_one_object_by_hand() -> None:
     assert second[4] < 0.01
 
 
+def test_rows_without_a_peak_are_empty() -> None:
+    maps = maps_with_object()
+    maps["hm"][0] = maps["hm"][0, 1, 2, 5] - torch.arange(8) - 8.0 * torch.arange(6)[:, None]
+    rows = decode_centers(maps, 4, 3)[0]  # one peak per class, in the first cell
+    assert (rows[:3, 4] > 0.5).all()
+    assert rows[3, 4] == -1
+
+
 def test_only_the_maximum_of_a_window_is_a_peak() -> None:
     maps = maps_with_object()
     maps["hm"][0, 1, 2, 6] = 2.5

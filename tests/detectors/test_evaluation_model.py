@@ -16,6 +16,7 @@ from detectors.evaluation_options import option_parser
 from detectors.predict import LetterboxPredictor
 from detectors.registry import build_detector
 from runtime.errors import CheckpointError, UsageError
+from runtime.suppression import NmsMethod
 from tests.builders import write_tiny_artifact
 
 
@@ -71,6 +72,22 @@ def test_weights_of_another_model_are_named(weights: Path) -> None:
         opened("--weights", weights, "--model", "cornernet-squeeze")
 
 
-def test_a_family_without_a_decoder_is_refused(weights: Path) -> None:
-    with pytest.raises(UsageError, match="is of family centernet, which cannot be decoded"):
-        opened("--weights", weights, "--model", "centernet-resnet18")
+def test_the_published_test_is_refused_where_it_is_not_the_familys(weights: Path) -> None:
+    words = ("--weights", weights, "--model", "centernet-resnet18", "--protocol", "published")
+    with pytest.raises(
+        UsageError, match=r"test of the CornerNets; .* is of family centernet; drop"
+    ):
+        opened(*words)
+
+
+@pytest.mark.parametrize(
+    ("words", "method"),
+    [((), NmsMethod.NONE), (("--nms", "linear"), NmsMethod.LINEAR), (("--flip",), None)],
+)
+def test_centres_are_not_suppressed_unless_asked_or_looked_at_twice(
+    tmp_path: Path, words: tuple[str, ...], method: NmsMethod | None
+) -> None:
+    path = tmp_path / "centres.safetensors"
+    save_checkpoint(build_detector("centernet-nano", 2), path, {"class_names": '["a", "b"]'})
+    model = opened("--weights", path, "--model", "centernet-nano", *words)
+    assert model.predict.options.method is method

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import pytest
 import torch
 
 from detectors.dataset import read_coco
 from detectors.objectives import find_objective, loss_weights
 from detectors.registry import build_detector, find_spec
-from runtime.errors import UsageError
 from tests.detectors.tiny_training import tiny_batches, tiny_options
 
 
@@ -47,7 +44,12 @@ def test_the_options_weigh_the_losses():
     assert (weights.pull, weights.push, weights.offset) == (0.25, 0.25, 0.5)
 
 
-def test_a_family_that_cannot_be_trained_is_refused():
-    spec = dataclasses.replace(find_spec("cornernet-nano"), family="centernet")
-    with pytest.raises(UsageError, match="family centernet cannot be trained; expected one of"):
-        find_objective(spec)
+def test_a_batch_of_centres_fits_its_network(shapes):
+    options = tiny_options(model="centernet-nano")
+    batch = next(tiny_batches(shapes, options))
+    assert batch["hm"].shape == (2, 6, 16, 16) and batch["wh"].shape[2] == 2
+    assert (batch["hm"] == 1).sum() >= 1
+    outputs = build_detector("centernet-nano", 6)(torch.zeros(2, 3, 64, 64))
+    loss = find_objective(find_spec("centernet-nano")).loss(outputs, batch, loss_weights(options))
+    assert set(loss) == {"focal", "size", "offset", "total"}
+    assert torch.isfinite(loss["total"])

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from detectors.centernet_decode import CenterDecodeParams
-from detectors.registry import DETECTORS, build_detector, check_size, find_spec, require_decoder
+from detectors.families import CENTERNET
+from detectors.registry import DETECTORS, build_detector, check_size, find_spec
+from runtime.contract import CenterDecodeParams
 from runtime.errors import UsageError
 from tests.detectors.golden_centernets import STATES as CENTERNETS
 from tests.detectors.golden_networks import read_state, shapes_of
@@ -19,9 +20,9 @@ STATES = {
 }
 
 
-# Its state is that of centernet-resdcn18 with plain convolutions; mmdetection's list of keys is in
-# test_checkpoint_mmdetection_centernet.py, the other CenterNets' are compared in test_centernet.py.
-ELSEWHERE = {*CENTERNETS, "centernet-resnet18-mmdetection"}
+# mmdetection's list of keys is in test_checkpoint_mmdetection_centernet.py, nano's structure in
+# test_centernet_nano.py, the other CenterNets' keys are compared in test_centernet.py.
+ELSEWHERE = {*CENTERNETS, "centernet-resnet18-mmdetection", "centernet-nano"}
 
 
 def test_every_detector_has_a_golden_state():
@@ -73,6 +74,7 @@ def test_default_sizes_and_one_step_more_are_accepted(name):
         ("cornernet-nano", (256, 250), "width 250; expected a multiple of 32; use 256"),
         ("cornernet-nano", (-32, 256), "height -32; .* use 32"),
         ("cornernet-nano", (0, 256), "height 0; .* use 32"),
+        ("centernet-nano", (320, 250), "width 250; expected a multiple of 32; use 256"),
         ("centernet-resnet18", (512, 500), "width 500; expected a multiple of 32; use 512"),
         ("centernet-hourglass104", (511, 512), "height 511; expected a multiple of 128; use 512"),
     ],
@@ -82,9 +84,7 @@ def test_sizes_that_do_not_fit_are_refused(name, size_hw, message):
         check_size(name, size_hw)
 
 
-@pytest.mark.parametrize(
-    "call", [find_spec, build_detector, require_decoder, lambda name: check_size(name, (1, 1))]
-)
+@pytest.mark.parametrize("call", [find_spec, build_detector, lambda name: check_size(name, (1, 1))])
 def test_unknown_model_lists_those_that_exist(call):
     with pytest.raises(UsageError, match=r"'yolo'.*cornernet-nano, cornernet-saccade"):
         call("yolo")
@@ -106,21 +106,15 @@ def test_decoding_follows_the_published_configurations():
 
 
 def test_centernets_are_tested_at_512_pixels_with_100_boxes():
-    specs = [spec for spec in DETECTORS.values() if spec.family == "centernet"]
-    assert len(specs) == len(ELSEWHERE)
-    for spec in specs:
-        assert (spec.default_size_hw, spec.stride_px) == ((512, 512), 4)
+    specs = {name: spec for name, spec in DETECTORS.items() if spec.family is CENTERNET}
+    assert set(specs) == ELSEWHERE
+    for name, spec in specs.items():
+        side = 320 if name == "centernet-nano" else 512
+        assert (spec.default_size_hw, spec.stride_px) == ((side, side), 4)
         assert spec.decode == CenterDecodeParams(100, 3)
 
 
-@pytest.mark.parametrize("name", STATES)
-def test_cornernets_can_be_decoded(name):
-    assert require_decoder(name) is find_spec(name)
-
-
-@pytest.mark.parametrize("name", ELSEWHERE)
-def test_what_cannot_be_decoded_is_said_with_what_can(name):
-    message = f"{name} is of family centernet, which cannot be decoded; expected one of cornernet-"
-    with pytest.raises(UsageError, match=message) as caught:
-        require_decoder(name)
-    assert "centernet" not in str(caught.value).partition("expected one of")[2]
+@pytest.mark.parametrize("name", DETECTORS)
+def test_a_detector_is_decoded_as_its_family_is(name):
+    spec = find_spec(name)
+    assert spec.decode.family == spec.family.name

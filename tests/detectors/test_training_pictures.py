@@ -29,6 +29,13 @@ def test_boxes_and_two_heatmaps_lie_side_by_side():
     assert image.min() == image.max() == 200
 
 
+def test_a_family_with_one_heatmap_shows_one():
+    image = np.zeros((64, 96, 3), np.uint8)
+    net = build_detector("centernet-nano", 2).eval()
+    drawn = picture_of(net, find_spec("centernet-nano"), (64, 96), image, ("a", "b"))
+    assert drawn.shape == (64, 2 * 96, 3)
+
+
 def test_a_heatmap_is_as_bright_as_its_logits_are_high():
     image = np.zeros((64, 96, 3), np.uint8)
     cold, hot = (picture(network(bias), image)[:, 96:192].mean() for bias in (-9.0, 9.0))

@@ -73,6 +73,18 @@ def test_equal_boxes_are_paired_by_score() -> None:
     assert match_rows(*first) == [(0, 1), (1, 0)]
 
 
+def test_boxes_without_corner_scores_and_other_maps_are_compared() -> None:
+    heat = np.ones((1, 1, 2, 2), np.float32)
+    sides = [outputs([(0, 0.9, 0)], hm=heat), outputs([(0, 0.8, 0)], hm=heat * 1.5)]
+    for side in sides:
+        del side["corner_scores"]
+    result = Agreement()
+    result.add(*sides)
+    assert [difference.name for difference in result.maps()] == ["hm"]
+    assert set(result.differences) == {"hm", "boxes", "scores"}
+    assert result.matched_share == 1.0
+
+
 def test_attention_maps_count_as_maps() -> None:
     result = Agreement()
     result.add(*(outputs([EMPTY], att0=np.full((1, 1, 2, 2), v, np.float32)) for v in (0.5, 0.6)))

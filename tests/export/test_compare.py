@@ -200,4 +200,4 @@ def test_a_graph_without_raw_maps_is_refused(nano_onnx: Path) -> None:
     for value in [v for v in model.graph.value_info if v.name == "tl_heat"]:
         model.graph.value_info.remove(value)
     with pytest.raises(ArtifactError, match="no tensor 'tl_heat'"):
-        compare.run_onnxruntime(model, np.zeros((1, *SIZE_HW, 3), np.uint8))
+        compare.run_onnxruntime(model, np.zeros((1, *SIZE_HW, 3), np.uint8), MAP_NAMES)

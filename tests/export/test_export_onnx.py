@@ -274,14 +274,3 @@ def test_hourglass104_exports_within_4_gb(tmp_path: Path) -> None:
     )
     assert int(done.stdout.split()[-1]) * 1024 < 4e9
     assert len(load_model(out).functions) == 2
-
-
-def test_a_family_without_a_decoder_is_refused_before_anything_is_built(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    out = tmp_path / "a.onnx"
-    arguments = ["--model", "centernet-resnet18", "--random-weights", "0", "--out", str(out)]
-    assert command.main(arguments) == 2
-    (line,) = capsys.readouterr().err.splitlines()
-    assert "centernet-resnet18 is of family centernet, which cannot be decoded" in line
-    assert not out.exists()

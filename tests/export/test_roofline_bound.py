@@ -6,6 +6,7 @@ import pytest
 from onnx import TensorProto
 
 from export.byte_counts import Layer, Network
+from export.device_peaks import find_device
 from export.operation_counts import Operations
 from export.roofline_bound import (
     MATH,
@@ -116,3 +117,12 @@ def test_stages_are_beginnings_of_module_paths() -> None:
 def test_an_empty_network() -> None:
     bound = bound_network(network(), plain_device())
     assert bound.layered_ms == 0 and bound.share_by_memory == 0
+
+
+def test_fp32_beside_other_types_counts_as_what_tensorrt_makes_of_it() -> None:
+    network = network_of(two_convolutions())
+    for name, expected in (("orin-nano", "tf32"), ("t4", "fp32")):
+        bound = bound_network(network, find_device(name))
+        assert {layer.precision for layer in bound.layers} == {expected}
+    asked = bound_network(network, find_device("orin-nano"), "fp32")
+    assert {layer.precision for layer in asked.layers} == {"fp32"}

@@ -6,10 +6,12 @@ from dataclasses import replace
 
 import pytest
 
+from export.device_peaks import find_device
 from export.roofline_bound import bound_network
 from export.roofline_changes import Change
 from export.roofline_measured import LayerComparison, MeasuredRun, Predicted
 from export.roofline_text import Roofline, roofline_text
+from runtime.terminal_lines import WIDTH
 from tests.export.rooflines import network_of, plain_device, two_convolutions
 from tests.fakes.measured import run_of
 
@@ -28,7 +30,23 @@ def test_layers_are_listed_with_the_highest_floor_first() -> None:
     assert lines[head + 1].split() == [
         *("stem/Conv", "fp32", "0.0", "0.00", "0.00", "6.3", "0.0022", "memory", "51.5%"),
     ]
-    assert lines[head + 2] == ""
+    assert lines[head + 2].startswith("MMAC: million") and lines[head + 3] == ""
+
+
+def test_the_answer_comes_first_in_lines_of_a_terminal() -> None:
+    lines = roofline_text(roofline(), 0, 1).splitlines()
+    assert lines[1].startswith("whole network at least ") and " ms, at most " in lines[1]
+    assert lines[2].startswith("layer by layer at least ") and lines[2].endswith("bound by memory")
+    assert lines[3] == "highest layer: stem/Conv, 0.0022 ms (51.5%), bound by memory"
+    assert max(map(len, lines)) <= WIDTH
+
+
+def test_fp32_is_said_to_run_as_tf32_where_the_device_has_it() -> None:
+    device = find_device("orin-nano")
+    bound = bound_network(network_of(two_convolutions()), device, "fp32")
+    text = roofline_text(roofline(device=device, bound=bound), 0, 1)
+    assert "which is faster: --precision tf32" in " ".join(text.split())
+    assert "--precision tf32" not in roofline_text(roofline(), 0, 1)
 
 
 def test_all_layers_stand_in_the_order_of_the_graph() -> None:
@@ -88,4 +106,4 @@ def test_long_names_keep_their_end() -> None:
     text = roofline_text(
         roofline(network=network, bound=bound_network(network, plain_device())), 0, 1
     )
-    assert "…" + "a" * 38 + "/Conv " in text
+    assert "…" + "a" * 30 + "/Conv " in text

@@ -114,6 +114,14 @@ def test_a_missing_output_is_refused(artifact: Path) -> None:
         FixedBackend(outputs).open(artifact)
 
 
+def test_corner_scores_are_needed_where_the_contract_lists_them(tmp_path: Path) -> None:
+    outputs = {name: array for name, array in GOOD.items() if name != "corner_scores"}
+    listed = tuple(spec for spec in TINY_CONTRACT.outputs if spec.name in outputs)
+    FixedBackend(outputs).open(write_tiny_artifact(tmp_path / "without.onnx", outputs=listed))
+    with pytest.raises(BackendError, match="no output 'corner_scores'"):
+        FixedBackend(outputs).open(write_tiny_artifact(tmp_path / "with.onnx"))
+
+
 def test_the_raw_variant_of_a_graph_is_refused(tmp_path: Path) -> None:
     maps = (TensorSpec("tl_heat", "float32", ("N", 2, 16, 16)),)
     artifact = write_tiny_artifact(tmp_path / "raw.onnx", outputs=maps)

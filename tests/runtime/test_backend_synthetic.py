@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from runtime.backend_synthetic import SYNTHETIC_CONTRACT, SyntheticBackend
+from runtime.contract import BOX_NAMES, CenterDecodeParams
 from runtime.errors import ArtifactError
-from tests.builders import write_tiny_artifact
+from tests.builders import TINY_CONTRACT, write_tiny_artifact
 
 
 def boxes_of(backend: SyntheticBackend, frames: int) -> np.ndarray:
@@ -45,6 +46,15 @@ def test_an_artifact_lends_its_contract(tmp_path: Path) -> None:
     assert outputs["boxes"].shape == (2, 3, 4)
     assert set(outputs["class_ids"].ravel()) == {0, 1}
     backend.close()
+
+
+def test_it_gives_corner_scores_only_where_the_contract_lists_them(tmp_path: Path) -> None:
+    outputs = tuple(spec for spec in TINY_CONTRACT.outputs if spec.name in BOX_NAMES)
+    decode = CenterDecodeParams(100, 3)
+    changes = {"family": "centernet", "decode": decode, "outputs": outputs}
+    backend = SyntheticBackend()
+    backend.open(write_tiny_artifact(tmp_path / "tiny.onnx", **changes))
+    assert set(backend.infer(np.zeros((1, 64, 64, 3), np.uint8))) == set(BOX_NAMES)
 
 
 def test_a_missing_artifact_is_still_an_error(tmp_path: Path) -> None:

@@ -187,3 +187,14 @@ def test_no_change_fails_rarely_and_three_times_the_limit_nearly_always() -> Non
             failed[factor] += one.outcome is not KEPT
     assert failed[1.0] / trials <= 0.1, failed
     assert failed[1.24] / trials >= 0.95, failed
+
+
+def test_a_budget_that_is_not_judged_says_how_many_more_rounds_it_takes() -> None:
+    frames = FrameTimes(own=0.2).pair(np.random.default_rng(2), 10, 20)
+    budget = parse_budget("p50>+5%")
+    runs = [run_of(rounds) for rounds in frames]
+    (one,) = judge_budgets([budget], runs[:1], runs[1:], Pairing.INTERLEAVED)
+    half_width = one.found.half_width
+    assert one.outcome is NOT_JUDGED and half_width is not None
+    times = (half_width / 0.05) ** 2  # an interval narrows with the root of the rounds
+    assert f"measure about {times:.1f} times as many rounds" in one.line

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 
 import pytest
@@ -62,6 +63,14 @@ def test_an_existing_output_is_left_alone(tmp_path: Path) -> None:
     path.write_text("old")
     check_output("--out", path, ".onnx")
     assert path.read_text() == "old"
+
+
+def test_a_device_or_pipe_is_not_replaced_by_a_file(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.onnx")
+    with pytest.raises(UsageError, match=r"--out got .*pipe\.onnx, a device or pipe; expected"):
+        check_output("--out", tmp_path / "pipe.onnx", ".onnx")
+    with pytest.raises(UsageError, match="a device or pipe"):
+        check_output("--out", Path(os.devnull))
 
 
 def test_bad_outputs_are_refused(tmp_path: Path) -> None:

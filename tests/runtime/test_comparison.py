@@ -14,8 +14,9 @@ from runtime.comparison import (
     SLOWER,
     compare_runs,
     compare_with,
+    verdict_of,
 )
-from runtime.round_bootstrap import Pairing, figure_intervals
+from runtime.round_bootstrap import Interval, Pairing, figure_intervals
 from tests.fakes.frame_times import FrameTimes
 
 ROUNDS, FRAMES = 10, 20
@@ -119,3 +120,20 @@ def test_intervals_hold_the_truth_about_artifacts_with_another_tail() -> None:
     other = FrameTimes(median_ms=12.0, own=0.08, spikes=0.06)
     held = coverage(1000, true_ratios(other), other, seed=6)
     assert min(held.values()) >= 0.92, held
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "verdict"),
+    [
+        (0.8, 0.9, FASTER),
+        (0.8, 1.0, NO_DIFFERENCE),
+        (0.8, 1.2, NO_DIFFERENCE),
+        (1.0, 1.2, NO_DIFFERENCE),
+        (1.01, 1.2, SLOWER),
+        (None, None, "no verdict: got 6 rounds; an interval takes 7"),
+    ],
+)
+def test_a_verdict_is_given_only_where_the_interval_excludes_1(
+    low: float | None, high: float | None, verdict: str
+) -> None:
+    assert verdict_of(Interval(0.95, low, high), 6) == verdict

@@ -12,6 +12,7 @@ import pytest
 
 from runtime.contract import (
     ATTENTION_NAMES,
+    CenterDecodeParams,
     ProvenanceStep,
     TensorSpec,
     contract_path,
@@ -46,6 +47,30 @@ def test_what_is_written_is_read(artifact: Path) -> None:
     assert read.precision == "int8"
     assert read.provenance == (step,)
     assert len(read.artifact_sha256) == 64
+
+
+def test_centres_are_read_as_centres(artifact: Path) -> None:
+    decode = CenterDecodeParams(100, 3)
+    contract = dataclasses.replace(TINY_CONTRACT, family="centernet", decode=decode)
+    write_contract(contract, artifact)
+    body = json.loads(contract_path(artifact).read_text())
+    assert body["decode"] == {"top_k": 100, "nms_kernel": 3}
+    assert read_contract(artifact).decode == decode
+
+
+def test_decode_parameters_of_another_family_are_refused(artifact: Path) -> None:
+    message = "family is 'centernet' and decode that of 'cornernet'; expected the same"
+    edit(artifact, lambda body: body.update(family="centernet"))
+    with pytest.raises(ContractError, match=message):
+        read_contract(artifact)
+    edit(artifact, lambda body: body.update(decode={"top_k": 4, "nms_kernel": 3}))
+    assert read_contract(artifact).family == "centernet"
+    edit(artifact, lambda body: body["decode"].update(stride=1))
+    with pytest.raises(ContractError, match=r"unknown key 'stride'; expected \['nms_kernel', 'top"):
+        read_contract(artifact)
+    edit(artifact, lambda body: body.update(family="yolo", decode={"top_k": 4, "nms_kernel": 3}))
+    with pytest.raises(ContractError, match="family is 'yolo' and decode that of 'centernet'"):
+        read_contract(artifact)
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe", b"[" * 100_000])

@@ -74,11 +74,24 @@ def test_an_error_of_the_work_stops_the_thread_and_reaches_the_caller() -> None:
     assert not any(thread.name == "device log" for thread in threading.enumerate())
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-def test_a_monitor_that_breaks_does_not_hang_the_work() -> None:
+def test_a_monitor_that_breaks_does_not_hang_the_work_and_is_told() -> None:
     with DeviceLog(Broken()) as log:
         pass
     assert log.samples == ()
+    missing = log.device([FrameSpans(0, False, (), 0, 1)]).missing
+    assert missing[-1].startswith("sensors: they failed after 0 samples: RuntimeError('a monitor")
+
+
+def test_ctrl_c_before_the_first_sample_ends_the_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: object) -> bool:
+        raise KeyboardInterrupt
+
+    log = DeviceLog(Clock(), interval_s=0.001)
+    monkeypatch.setattr(log._has_begun, "wait", interrupt)
+    with pytest.raises(KeyboardInterrupt), log:
+        pass
+    log._thread.join(10)
+    assert not log._thread.is_alive()
 
 
 def test_a_long_run_keeps_fewer_samples_over_its_whole_time() -> None:

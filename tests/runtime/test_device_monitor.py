@@ -153,8 +153,8 @@ def test_ctrl_c_is_its_usual_end_and_loses_nothing() -> None:
 def test_no_device_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--root", str(tmp_path)]) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith(f"error: found no device in {tmp_path} that tells its power; expected")
-    assert line.endswith("pip install nvidia-ml-py")
+    assert line.startswith(f"error: --root got {tmp_path}, where no file tells of a Jetson; expect")
+    assert line.endswith("name that folder")
 
 
 @pytest.mark.parametrize("seconds", ["-1", "x", "nan", "inf"])
@@ -188,3 +188,29 @@ def test_it_runs_as_a_file_from_anywhere(tmp_path: Path, monkeypatch: pytest.Mon
     assert done.returncode == 0, done.stderr
     assert "11.50" in done.stdout.splitlines()[-1]
     assert "gpu-throttle-alert" in done.stdout.splitlines()[-1]
+
+
+def test_a_reader_that_leaves_ends_it_quietly() -> None:
+    def show(line: str) -> None:
+        raise BrokenPipeError
+
+    assert len(collect_samples(FakeMonitor([sample_at(0.0)]), None, show)) == 1
+
+
+def test_a_closed_pipe_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plant_device("orin-nano", tmp_path, monkeypatch)
+    command = [sys.executable, "-u", "-m", "runtime.device_monitor", "--root", str(tmp_path)]
+    with subprocess.Popen(
+        command, cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.close()
+        _, err = process.communicate(timeout=30)
+    assert (process.returncode, err) == (0, "")
+
+
+def test_this_machine_without_a_device_is_told_what_to_install(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["--root", str(here)]) == 2
+    assert "found no device here that tells its power" in capsys.readouterr().err

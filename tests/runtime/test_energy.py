@@ -104,8 +104,27 @@ def test_turns_that_are_too_short_for_the_samples_have_no_energy() -> None:
 
 def test_energy_per_frame_holds_the_short_breaks_between_frames() -> None:
     samples = [sample_at(t / 10, 10_000) for t in range(21)]
-    frames = [frame_at(i * 0.1, i * 0.1 + 0.06) for i in range(10)]  # 40 ms of pause after each
-    assert energy_per_frame_mj(samples, "VDD_IN", frames) == pytest.approx(960)
+    frames = [frame_at(i * 0.1, i * 0.1 + 0.08) for i in range(10)]  # 20 ms of pause after each
+    assert energy_per_frame_mj(samples, "VDD_IN", frames) == pytest.approx(980)
+
+
+def test_short_runs_of_the_bare_network_between_turns_are_not_the_frames() -> None:
+    samples = [sample_at(t / 1000, 10_000) for t in range(201)]
+    turns = [frame for turn in range(2) for frame in frames_of(40, 1, 0.01 + 0.08 * turn)]
+    assert energy_per_frame_mj(samples, "VDD_IN", turns) == pytest.approx(10)  # 1 ms at 10 W
+
+
+def test_other_work_as_long_as_most_of_a_frame_is_not_the_frames() -> None:
+    samples = [sample_at(t / 1000, 10_000) for t in range(201)]
+    frames = [frame_at(0.01 + 0.018 * i, 0.02 + 0.018 * i, i) for i in range(10)]  # 8 ms between
+    assert energy_per_frame_mj(samples, "VDD_IN", frames) == pytest.approx(100)
+
+
+def test_a_long_run_with_a_hiccup_is_one_turn() -> None:
+    samples = [sample_at(t / 10, 10_000) for t in range(41)]
+    frames = [*frames_of(1000, 1, 0.5), *frames_of(1000, 1, 1.51)]  # 10 ms between the halves
+    assert EnergyMeter(samples, "VDD_IN").fault_of(frames) == ""
+    assert energy_per_frame_mj(samples, "VDD_IN", frames) == pytest.approx(20_100 / 2000)
 
 
 def test_a_run_that_is_not_covered_to_its_end_has_no_energy_per_frame() -> None:

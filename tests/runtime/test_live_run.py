@@ -30,7 +30,14 @@ def test_a_fast_network_answers_every_picture() -> None:
 def test_a_slow_network_drops_pictures_and_its_results_are_older() -> None:
     live = run_live(synthetic(delay_s=0.06), CLIP, 100.0, 0.6, PostprocessOptions())
     assert live.results + live.dropped == 60 and live.dropped >= 40
-    assert live.age.p50_ms >= 60.0
+    assert 60.0 <= live.age.p50_ms < 110.0  # the newest is taken: none waits for another's run
+
+
+def test_pictures_that_a_slow_reader_misses_are_dropped_ones() -> None:
+    slow = Clip("slow", 30.0, lambda: FakeSource([picture()] * 99, interval_s=0.05))
+    live = run_live(synthetic(), slow, 100.0, 0.5, PostprocessOptions())
+    assert live.results + live.dropped == 50 and live.results <= 11
+    assert live.age.p50_ms >= 50.0  # reading counts
 
 
 def test_a_camera_that_shows_nothing_is_an_error() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from pathlib import Path
 
@@ -70,7 +71,8 @@ def test_two_artifacts_are_compared(
     other = str(write_tiny_artifact(tmp_path / "other.onnx"))
     assert main([artifact, other, *FAST]) == 0
     out = capsys.readouterr().out
-    assert f"{other} against {artifact}, ratio of times" in out and "  network p99 " in out
+    assert f"{other} against {artifact}, ratio of times" in " ".join(out.split())
+    assert "  network p99 " in out
 
 
 def test_a_budget_decides_on_the_exit_status(
@@ -117,6 +119,42 @@ def test_each_power_mode_is_a_run_of_its_own(
     assert f"{artifact} at 7W" in trace.read_text()
 
 
+def test_budgets_of_a_power_mode_are_judged_within_it(
+    artifact: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    modes = [PowerMode(0, "15W"), PowerMode(1, "7W")]
+
+    def walk(machine: object, ask: object, work: object) -> list[ModeRun[SessionResult]]:
+        return [ModeRun(mode, work(mode), "") for mode in modes]  # type: ignore[operator]
+
+    monkeypatch.setattr(measure, "walk_power_modes", walk)
+    other = str(write_tiny_artifact(tmp_path / "other.onnx"))
+    words = ["--power-modes", "--yes", "--fail-if", "max>+100000%"]
+    assert main([artifact, other, *FAST, *words]) == 0
+    lines = [x for x in capsys.readouterr().out.splitlines() if x.startswith("budget ")]
+    assert len(lines) == 2
+    for line, mode in zip(lines, ("15W", "7W"), strict=True):
+        assert f"kept: {other} at {mode}: " in line and f"against {artifact} at {mode}" in line
+
+
+def test_figures_are_told_even_if_a_file_cannot_be_written(
+    artifact: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def full(path: Path, text: str) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    monkeypatch.setattr(measure, "write_text", full)
+    assert main([artifact, *FAST, "--html", str(tmp_path / "m.html")]) == 2
+    told = capsys.readouterr()
+    assert "14 frames, ms" in told.out and "No space left on device" in told.err
+
+
 def test_the_gpu_of_an_engine_is_a_fact_of_the_machine(
     tmp_path: Path, artifact: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -131,7 +169,7 @@ def test_the_gpu_of_an_engine_is_a_fact_of_the_machine(
     [
         (["--frames", "none.mp4"], "no file at none.mp4; expected a video"),
         (["--frames", "test://?frames=0"], "holds no picture; expected at least one"),
-        (["--once", "--frames", "test://?frames=1"], "has 1 pictures; expected more than the 2"),
+        (["--once", "--frames", "test://?frames=1"], "has 1 picture; expected more than the 2"),
         (["--baseline", "none.json"], "none.json cannot be read (No such file or directory)"),
         (["--backend", "tensorrt"], "tensorrt runs tensorrt artifacts only"),
         (["--json", "a.txt"], "--json got a.txt; expected a name that ends in .json"),

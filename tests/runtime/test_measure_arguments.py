@@ -8,6 +8,7 @@ import pytest
 
 from runtime.errors import UsageError
 from runtime.measure_arguments import build_parser
+from runtime.terminal_lines import WIDTH
 
 
 def test_help_tells_every_option_in_its_group() -> None:
@@ -34,3 +35,9 @@ def test_a_device_root_must_be_a_folder(tmp_path: Path) -> None:
     assert namespace.device_root == tmp_path
     with pytest.raises(UsageError, match="expected a folder"):
         build_parser().parse_args(["a", "--device-root", str(tmp_path / "none")])
+
+
+def test_help_fits_a_terminal_and_answers_by_example() -> None:
+    text = build_parser().format_help()
+    assert max(map(len, text.splitlines())) <= WIDTH
+    assert "trtexec says 4 ms" in text and "'p99>+5%'" in text and "130 Ctrl-C" in text

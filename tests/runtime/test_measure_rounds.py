@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from typing import Any
 
 import pytest
 
+from runtime.errors import SourceError
 from runtime.measure_rounds import FRAMES_TO_SETTLE, RoundSettings, run_rounds
 from runtime.spans import FrameSpans
 
@@ -73,6 +75,36 @@ def test_time_ends_a_round_after_one_frame_at_least() -> None:
     (samples,), _ = run("a", RoundSettings(1000, 0.03, 3), delay_s=0.02)
     assert [len(round_) for round_ in samples.rounds] == [1, 1, 1]
     assert len(samples.bare_ms) == 3
+
+
+def test_a_turn_that_is_too_short_gets_more_frames_and_runs() -> None:
+    (samples,), _ = run("a", RoundSettings(2, 60.0, 2, least_s=0.05), delay_s=0.01)
+    assert all(3 <= len(round_) <= 5 for round_ in samples.rounds)
+    assert len(samples.bare_ms) > 4
+    (samples,), _ = run("a", RoundSettings(20, 60.0, 2, least_s=0.01), delay_s=0.002)
+    assert [len(round_) for round_ in samples.rounds] == [10, 10]
+
+
+def test_no_turn_is_longer_than_its_share_of_the_time() -> None:
+    (samples,), _ = run("a", RoundSettings(2, 0.06, 2, least_s=60.0), delay_s=0.01)
+    assert all(1 <= len(round_) <= 4 for round_ in samples.rounds)
+
+
+def test_a_terminal_has_a_line_of_progress_that_goes_at_the_end(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+
+    def fail(is_warmup: bool = False) -> FrameSpans:
+        raise SourceError("gone")
+
+    run("a", RoundSettings(2, 60.0, 2))
+    assert capsys.readouterr().err.split("\r\x1b[K") == ["", "round 1 of 2", "round 2 of 2", ""]
+    sequence: Any = FakeSequence("a", [])
+    sequence.next_frame = fail
+    with pytest.raises(SourceError):
+        run_rounds([sequence], RoundSettings(2, 60.0, 2))
+    assert capsys.readouterr().err.endswith("\r\x1b[K")
 
 
 def test_without_a_count_time_alone_decides() -> None:

@@ -10,8 +10,8 @@ import pytest
 from runtime import device_monitor, measure_session
 from runtime.device_samples import DeviceSample
 from runtime.errors import BackendError, SourceError, UsageError
-from runtime.measure_rounds import FRAMES_TO_SETTLE
-from runtime.measure_session import SessionResult, settings_for
+from runtime.measure_rounds import FRAMES_TO_SETTLE, RoundSettings
+from runtime.measure_session import SessionResult, settings_beside, settings_for
 from runtime.measured_clip import Clip
 from runtime.options_measure import parse_options
 from runtime.soak_run import NoSensors
@@ -39,6 +39,7 @@ def tiny_artifact(tmp_path: Path) -> Path:
 @pytest.fixture(autouse=True)
 def no_sensors(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(device_monitor, "open_monitor", lambda root: None)
+    monkeypatch.setattr(measure_session, "SHORTEST_TURN_S", 0.02)
 
 
 def test_frames_alone(artifact: Path) -> None:
@@ -117,6 +118,16 @@ def test_sensors_are_read_beside_the_frames(
     device = result.runs[0].device
     assert device is not None and device.power_mw == {"VDD_IN": pytest.approx(9_000.0)}
     assert roots == [tmp_path] and board.closed and len(result.device_samples) >= 2
+    assert result.runs[0].frames > 14  # turns long enough to have samples
+
+
+def test_turns_stay_as_they_are_where_no_power_is_told_or_no_picture_is_left() -> None:
+    settings = RoundSettings(14, 1.0, 7)
+    again, once = (parse_options(["a.onnx", *words]).frames for words in ([], ["--once"]))
+    assert settings_beside(None, settings, again) == settings
+    assert settings_beside(NoSensors(), settings, again) == settings
+    assert settings_beside(Board(), settings, once) == settings
+    assert settings_beside(Board(), settings, again).least_s > 0
 
 
 def test_batches_that_an_artifact_does_not_take_are_said(

@@ -41,6 +41,12 @@ def test_a_model_of_two_looks_is_measured_as_it_is_streamed(tmp_path: Path) -> N
     artifact.close()
 
 
+def has_open_file_in(folder: Path) -> bool:
+    """Say whether this process holds a file there open; Linux only."""
+    return any(folder in link.resolve().parents for link in Path("/proc/self/fd").iterdir())
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="the system does not tell")
 @pytest.mark.parametrize("fault", ["artifact", "clip"])
 def test_nothing_stays_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
@@ -48,7 +54,9 @@ def test_nothing_stays_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, f
     path = write_tiny_artifact(tmp_path / "tiny.onnx")
     good = MeasuredArtifact(path, model(path), CLIP, 1)
     assert list((tmp_path / "temporary").iterdir())
+    assert has_open_file_in(tmp_path / "temporary")
     good.close()
+    assert not has_open_file_in(tmp_path / "temporary")
     assert not list((tmp_path / "temporary").iterdir())
     clip = CLIP
     if fault == "artifact":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 import time
 from pathlib import Path
 
@@ -134,7 +135,7 @@ def test_network_frames_are_letterboxed_and_repeat() -> None:
 
 
 def test_a_paced_clip_keeps_its_rate_and_ends() -> None:
-    camera = PacedClip(fake_clip(2), 100.0, 0.1)
+    camera = PacedClip(fake_clip(20), 100.0, 0.1)
     started = time.monotonic()
     due = []
     while (frame := camera.read()) is not None:
@@ -142,6 +143,24 @@ def test_a_paced_clip_keeps_its_rate_and_ends() -> None:
     assert time.monotonic() - started >= 0.085
     assert len(due) + camera.missed == 10
     assert all((b - a) % 10_000_000 == 0 for a, b in itertools.pairwise(due))
+
+
+def test_a_cameras_clock_stands_still_while_a_file_is_begun_again() -> None:
+    opened = []
+
+    def open_slowly() -> FakeSource:
+        time.sleep(0.2 if opened else 0.0)
+        opened.append(FakeSource([picture()]))
+        return opened[-1]
+
+    camera = PacedClip(Clip("slow", 30.0, open_slowly), 10.0, 0.4)
+    ages_ms = []
+    for _ in range(2):
+        frame = camera.read()
+        assert frame is not None
+        ages_ms.append((time.monotonic_ns() - frame.captured_ns) / 1e6)
+    assert camera.missed == 0 and len(opened) == 2
+    assert ages_ms[1] < 150  # and not the 200 of opening
 
 
 def test_a_late_reader_misses_pictures_and_finds_them_old() -> None:
@@ -153,3 +172,16 @@ def test_a_late_reader_misses_pictures_and_finds_them_old() -> None:
     assert camera.missed >= 4 and late.sequence == 1
     assert late.captured_ns - first.captured_ns >= 50_000_000
     camera.close()
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("", "--frames got ''; expected a video, a folder of images or test://"),
+        ("test://abc", "--frames got 'test://abc'; expected test://"),
+        ("test://0x0", "--frames got 'test://0x0'; expected a rate above 0"),
+    ],
+)
+def test_a_name_that_is_none_is_refused_as_this_option(name: str, message: str) -> None:
+    with pytest.raises(UsageError, match=re.escape(message)):
+        find_clip(name)

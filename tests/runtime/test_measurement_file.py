@@ -12,7 +12,7 @@ import pytest
 from runtime.errors import UsageError
 from runtime.measurement import FORMAT
 from runtime.measurement_file import measurement_json, read_measurement, write_measurement
-from tests.measurements import least_run, measurement, run
+from tests.measurements import journey, least_run, measurement, run
 
 
 def test_what_is_written_is_read(tmp_path: Path) -> None:
@@ -27,6 +27,11 @@ def test_written_text_is_the_same_after_reading(tmp_path: Path) -> None:
     path = tmp_path / "m.json"
     write_measurement(measurement(), path)
     assert measurement_json(read_measurement(path)) == path.read_text()
+
+
+def test_what_is_no_number_is_not_written() -> None:
+    with pytest.raises(ValueError, match="Out of range float"):
+        measurement_json(measurement(least_run(journey=journey(decode_ms=float("nan")))))
 
 
 def edited(path: Path, change: Callable[[dict[str, Any]], object]) -> Path:
@@ -51,6 +56,18 @@ def edited(path: Path, change: Callable[[dict[str, Any]], object]) -> Path:
         (
             lambda body: body["runs"][0]["journey"]["bare"].update(p50_ms="fast"),
             r"journey:bare:p50_ms is 'fast'; expected float",
+        ),
+        (
+            lambda body: body["runs"][0]["journey"].update(rounds_ms=[[1.0], [float("nan")]]),
+            r"journey:rounds_ms\[1\]\[0\] is nan; expected a finite number",
+        ),
+        (
+            lambda body: body["runs"][0]["journey"].update(rounds_ms=[[1.0], []]),
+            r"m\.json has a round without frames of build/.*; expected one at least; measure again",
+        ),
+        (
+            lambda body: body["runs"][0]["journey"]["stages"][0].update(rounds_ms=[[]]),
+            r"m\.json has a round without frames",
         ),
     ],
 )

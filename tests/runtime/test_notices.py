@@ -45,3 +45,20 @@ def test_the_last_words_may_go_unread() -> None:
 def test_the_last_words_are_printed(capsys: pytest.CaptureFixture[str]) -> None:
     print_last("50 frames")
     assert capsys.readouterr().out == "50 frames\n"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no /dev/full")
+def test_the_last_words_that_found_no_room_are_an_error() -> None:
+    code = "from runtime.notices import print_last; print_last('50 frames')"
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            cwd=ROOT,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+    assert done.returncode != 0
+    assert "No space left on device" in done.stderr

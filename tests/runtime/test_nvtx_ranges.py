@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from runtime.errors import UsageError
-from runtime.nvtx_ranges import DOMAIN, no_ranges, open_ranges
+from runtime.nvtx_ranges import DOMAIN, mark_stage, open_ranges
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -70,15 +70,21 @@ def test_without_the_package_the_error_says_what_to_do(monkeypatch: pytest.Monke
         open_ranges()
 
 
-def test_off_marks_nothing_and_imports_nothing() -> None:
-    with no_ranges("network"):
-        pass
-    assert no_ranges("network") is no_ranges("draw")
-    code = (
-        "import sys; from runtime.nvtx_ranges import no_ranges\n"
-        "with no_ranges('network'): pass\n"
-        "sys.exit('nvtx' in sys.modules)"
-    )
+def test_a_marked_action_does_the_same_within_its_range(nvtx: FakeNvtx) -> None:
+    run = mark_stage(open_ranges(), "draw", lambda a, b: nvtx.seen.append("work") or a - b)
+    assert run(5, b=2) == 3
+    assert nvtx.seen == ["push draw", "work", "pop draw"]
+
+    def fail() -> None:
+        raise UsageError("full")
+
+    with pytest.raises(UsageError, match="full"):
+        mark_stage(open_ranges(), "publish", fail)()
+    assert nvtx.seen[-2:] == ["push publish", "pop publish"]
+
+
+def test_off_imports_nothing() -> None:
+    code = "import sys, runtime.nvtx_ranges; sys.exit('nvtx' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT, timeout=60)
 
 

@@ -61,6 +61,7 @@ def test_every_option_is_read(tmp_path: Path) -> None:
         ("a b --fail-if p99>+5% --count 3", "got 3 rounds; expected at least 7"),
         ("a --power-modes --baseline b.json", "an earlier measurement tells of one mode"),
         ("a --backend gpu", "--backend: invalid choice: 'gpu'"),
+        ("a --batches 257", "--batches: got '257'; expected a whole number from 0 to 256"),
     ],
 )
 def test_what_makes_no_sense_is_one_line(words: str, message: str) -> None:
@@ -82,3 +83,16 @@ def test_an_output_of_another_kind_is_refused_before_the_work(
 ) -> None:
     with pytest.raises(UsageError, match=message):
         parse_options(["a.onnx", option, str(tmp_path / name)])
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("--json {0}/a.json --trace {0}/a.json", "--trace got .*, the file of --json; expected an"),
+        ("--json {0}/a.json --trace {0}/x/../a.json", "the file of --json"),
+        ("--baseline {0}/a.json --json {0}/a.json", "--json got .*, the file of --baseline"),
+    ],
+)
+def test_no_file_is_used_twice(tmp_path: Path, words: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        parse_options(["a", *words.format(tmp_path).split()])

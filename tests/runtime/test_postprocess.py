@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from runtime.contract import CenterDecodeParams, DecodeParams
 from runtime.errors import UsageError
 from runtime.geometry import Letterbox
 from runtime.postprocess import PostprocessOptions, detections_from_raw, soft_nms
@@ -66,6 +67,24 @@ def test_hard_suppression_can_be_chosen() -> None:
     options = PostprocessOptions(0.0, NmsMethod.HARD, iou_threshold=0.5)
     found = detections_from_raw(outputs, SAME_SIZE, options)
     np.testing.assert_allclose(sorted(found.scores), [0.0, 0.7, 0.9])
+
+
+def test_boxes_of_centres_are_left_alone_unless_somebody_chose_otherwise() -> None:
+    centres, corners = CenterDecodeParams(100, 3), DecodeParams(100, 3, 0.5, 100)
+    usual, chosen = PostprocessOptions(0.2), PostprocessOptions(method=NmsMethod.HARD)
+    assert usual.suppression is NmsMethod.GAUSSIAN
+    assert usual.suited_to(corners) is usual
+    assert usual.suited_to(centres) == PostprocessOptions(0.2, NmsMethod.NONE)
+    assert chosen.suited_to(centres) is chosen
+    assert chosen.suppression is NmsMethod.HARD  # the number 0
+
+
+def test_without_suppression_every_score_stays() -> None:
+    outputs = raw([(0, 0, 50, 50, 0.8, 0), (0, 0, 50, 50, 0.9, 0), (0, 0, 50, 50, 0.5, 1)])
+    options = PostprocessOptions(0.3).suited_to(CenterDecodeParams(100, 3))
+    found = detections_from_raw(outputs, SAME_SIZE, options)
+    np.testing.assert_allclose(found.scores, [0.9, 0.8, 0.5])
+    assert found.class_ids.tolist() == [0, 0, 1]
 
 
 def test_filtering_first_changes_no_survivor() -> None:

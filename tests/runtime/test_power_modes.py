@@ -31,6 +31,7 @@ class FakeJetson(FakeMachine):
         self.refused: dict[int, Answer] = {}  # what nvpmodel says instead of setting a mode
         self.may_sudo = True
         self.keeps_clocks = True
+        self.name_in_answers: str | None = None  # other than in the list
         self.stored = ""
         self.with_sudo: list[bool] = []
 
@@ -45,7 +46,8 @@ class FakeJetson(FakeMachine):
         if has_sudo and not self.may_sudo:
             return Answer(False, "sudo: a password is required")
         if words == ("nvpmodel", "-q"):
-            return Answer(True, f"NV Power Mode: {self.current.name}\n{self.current.number}")
+            name = self.name_in_answers or self.current.name
+            return Answer(True, f"NV Power Mode: {name}\n{self.current.number}")
         if words[:2] == ("nvpmodel", "-m"):
             return self._set(int(words[2]))
         if words[0] == "jetson_clocks":
@@ -95,6 +97,12 @@ def test_every_mode_is_measured_and_the_first_restored(jetson: FakeJetson) -> No
     assert [line for line in jetson.commands if " -m " in line] == [
         f"nvpmodel -m {number}" for number in (0, 1, 2, 1)
     ]
+
+
+def test_a_mode_is_known_by_its_number_whatever_it_is_called(jetson: FakeJetson) -> None:
+    jetson.name_in_answers = "MODE_OTHER"
+    assert [run.note for run in walk(jetson)] == ["", "", ""]
+    assert jetson.current == MIDDLE
 
 
 @pytest.mark.parametrize(("user", "has_sudo"), [(0, False), (1000, True)])

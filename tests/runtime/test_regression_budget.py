@@ -92,5 +92,6 @@ def test_a_change_needs_something_to_compare_with() -> None:
 def test_figures_with_an_interval_need_rounds() -> None:
     with pytest.raises(UsageError, match="got 6 rounds; expected at least 7"):
         check_budgets([parse_budget("fps<30")], artifacts=1, rounds=6, has_file=False)
+    check_budgets([parse_budget("fps<30")], artifacts=1, rounds=7, has_file=False)
     single = [parse_budget("max>20ms"), parse_budget("memory>500MiB")]
     check_budgets(single, artifacts=1, rounds=1, has_file=False)

@@ -95,3 +95,11 @@ def test_the_inverse_turns_the_ends_round() -> None:
 )
 def test_students_t_is_that_of_the_tables(degrees: int, table: float) -> None:
     assert student_t_quantile(0.975, degrees) == pytest.approx(table, rel=1e-3)
+
+
+@pytest.mark.parametrize("pairing", list(Pairing))
+def test_a_ratio_has_an_interval_from_seven_rounds_of_both_on(pairing: Pairing) -> None:
+    rng = np.random.default_rng(4)
+    rounds = [FrameTimes().rounds(rng, count, FRAMES) for count in (MIN_ROUNDS, MIN_ROUNDS - 1)]
+    assert ratio_intervals(rounds[0], rounds[0], pairing, ("p50",))["p50"].low is not None
+    assert ratio_intervals(rounds[1], rounds[1], pairing, ("p50",))["p50"].low is None

@@ -6,6 +6,7 @@ import time
 from typing import Any
 
 from runtime.device_samples import DeviceSample
+from runtime.measure_rounds import FRAMES_TO_SETTLE
 from runtime.soak_run import NoSensors, run_soak
 from runtime.spans import FrameSpans, Span
 
@@ -14,15 +15,16 @@ class Frames:
     """Frames of 5 ms."""
 
     def __init__(self) -> None:
-        self.count = 0
+        self.count = self.settled = 0
 
-    def next_frame(self) -> FrameSpans:
+    def next_frame(self, is_warmup: bool = False) -> FrameSpans:
         started_ns = time.perf_counter_ns()
-        time.sleep(0.005)
+        time.sleep(0.005 + 0.3 * is_warmup)
         ended_ns = time.perf_counter_ns()
-        self.count += 1
+        self.count += not is_warmup
+        self.settled += is_warmup
         span = Span("network", started_ns, ended_ns)
-        return FrameSpans(self.count - 1, False, (span,), started_ns, ended_ns)
+        return FrameSpans(self.count - 1, is_warmup, (span,), started_ns, ended_ns)
 
 
 class WarmDevice(NoSensors):
@@ -56,3 +58,11 @@ def test_one_frame_runs_however_short_the_time_is() -> None:
     frames: Any = Frames()
     run_soak(frames, None, 0.0)
     assert frames.count == 1
+
+
+def test_what_the_work_before_left_behind_is_no_part_of_the_run() -> None:
+    frames: Any = Frames()
+    device = run_soak(frames, None, 0.05 / 60)
+    assert frames.settled == FRAMES_TO_SETTLE
+    assert sum(window.end_to_end.count for window in device.windows) == frames.count
+    assert max(window.end_to_end.p50_ms for window in device.windows) < 300

@@ -10,16 +10,18 @@ import sys
 import threading
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from runtime import sink_group, streaming
 from runtime.backend_synthetic import SyntheticBackend
+from runtime.contract import CenterDecodeParams
 from runtime.errors import BackendError, OutputError, SourceError, UsageError
 from runtime.frames import FrameResult
 from runtime.options import parse_options
 from runtime.sources import SourceSpec
 from runtime.streaming import Stream, open_stream
-from tests.builders import picture, write_tiny_artifact, write_video
+from tests.builders import TINY_CONTRACT, picture, write_tiny_artifact, write_video
 from tests.fakes.sinks import FakeSink
 from tests.fakes.sources import FakeSource
 
@@ -52,6 +54,27 @@ def test_results_are_iterated_over(tmp_path: Path) -> None:
     assert {result.camera for result in results} == {"clip.mp4"}
     assert all(len(result.detections) == 4 for result in results)
     assert not left_threads()
+
+
+@pytest.mark.parametrize(("family", "scores"), [("cornernet", 1), ("centernet", 2)])
+def test_boxes_of_centres_are_not_suppressed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, family: str, scores: int
+) -> None:
+    decode = {"cornernet": TINY_CONTRACT.decode, "centernet": CenterDecodeParams(3, 3)}[family]
+    artifact = write_tiny_artifact(tmp_path / "tiny.onnx", family=family, decode=decode)
+
+    def twice(backend: SyntheticBackend, batch: np.ndarray) -> dict[str, np.ndarray]:
+        outputs = run(backend, batch)
+        outputs["boxes"][:] = outputs["boxes"][:, :1]
+        outputs["class_ids"][:] = 0
+        return outputs
+
+    run = SyntheticBackend._run
+    monkeypatch.setattr(SyntheticBackend, "_run", twice)
+    (result,) = open_stream(
+        artifact=artifact, backend="synthetic", camera="test://64x48@500?frames=1", score=0.75
+    )
+    assert len(result.detections) == scores  # 0.9 and 0.8 of the same place
 
 
 def test_words_and_values_can_be_mixed_and_lists_repeat_an_option() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -55,6 +56,48 @@ GOOD: dict[str, Any] = {
 }
 
 
+@dataclass(frozen=True)
+class Other:
+    """Another section, whose keys those of ``Inner`` are not."""
+
+    count: int
+    share: float
+
+
+@dataclass(frozen=True)
+class Either:
+    """A section of one of two kinds."""
+
+    section: Inner | Other
+
+
+@pytest.mark.parametrize(
+    ("section", "wanted"),
+    [
+        ({"count": 1, "name": "a"}, Inner(1, "a")),
+        ({"count": 1, "share": 2}, Other(1, 2.0)),
+    ],
+)
+def test_of_two_sections_it_is_the_one_whose_keys_fit(
+    section: dict[str, Any], wanted: object
+) -> None:
+    assert PARSER.parse(Either, {"section": section}, "f.json") == Either(wanted)
+
+
+@pytest.mark.parametrize(
+    ("section", "message"),
+    [
+        ({"count": 1}, "lacks key 'name'; make it again"),  # the first of two that fit alike
+        ({"count": 1, "share": 2, "more": 3}, "unknown key 'more'; expected .'count', 'share'"),
+        ([], r"f.json:section is \[\]; expected an object"),
+        (None, "f.json:section is None; expected an object"),
+    ],
+)
+def test_where_neither_fits_the_nearest_says_why(section: object, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        PARSER.parse(Either, {"section": section}, "f.json")
+
+
 def test_every_kind_of_field_is_read() -> None:
     assert PARSER.parse(Outer, GOOD, "f.json") == Outer(
         whole=3,
@@ -88,6 +131,10 @@ def test_a_section_may_be_none_only_where_it_says_so() -> None:
         ({"whole": 1.5}, r"f\.json:whole is 1\.5; expected int"),
         ({"whole": True}, r"f\.json:whole is True; expected int"),
         ({"share": "1"}, r"f\.json:share is '1'; expected float"),
+        ({"share": math.nan}, r"f\.json:share is nan; expected a finite number"),
+        ({"share": math.inf}, r"f\.json:share is inf; expected a finite number"),
+        ({"share": 10**400}, r"f\.json:share is inf; expected a finite number"),
+        ({"many": [1, math.nan]}, r"f\.json:many\[1\] is nan; expected a finite number"),
         ({"share": None}, r"f\.json:share is None; expected float"),
         ({"is_late": 1}, r"f\.json:is_late is 1; expected bool"),
         ({"maybe": "x"}, r"f\.json:maybe is 'x'; expected float or NoneType"),

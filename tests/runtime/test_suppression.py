@@ -89,6 +89,14 @@ def test_an_identical_box_falls_by_the_gaussian_of_one() -> None:
     np.testing.assert_allclose(kept[1, 4], 0.8 * np.exp(-2), rtol=1e-6)
 
 
+def test_none_sorts_and_lowers_nothing() -> None:
+    rows = np.array([[0, 0, 9, 9, 0.8], [0, 0, 9, 9, 0.9], [1, 0, 9, 9, 0.85]], np.float32)
+    kept = soft_nms(rows.copy(), NmsMethod.NONE)
+    np.testing.assert_array_equal(kept, rows[[1, 2, 0]])
+    scored = np.column_stack([rows, rows[:, 4], rows[:, 4]])
+    np.testing.assert_array_equal(soft_nms_merge(scored, NmsMethod.NONE)[:, :5], rows[[1, 2, 0]])
+
+
 def test_the_result_is_a_view_of_the_survivors() -> None:
     boxes = np.array([[0, 0, 9, 9, 0.9], [0, 0, 9, 9, 0.8]], np.float32)
     kept = soft_nms(boxes, NmsMethod.HARD)

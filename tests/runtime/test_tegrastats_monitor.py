@@ -38,6 +38,7 @@ def test_the_latest_line_is_the_sample(tmp_path: Path) -> None:
         time.sleep(0.01)
     assert before_ns - 30e9 < monitor.sample().at_ns < time.perf_counter_ns()
     monitor.close()
+    assert monitor._process.returncode is not None  # waited for: no zombie is left
 
 
 def test_blank_lines_and_broken_text_are_passed_over() -> None:
