@@ -42,7 +42,8 @@ def run_lines(run: Run) -> Iterator[str]:
             yield from wrap_line(line)
     if run.layers is not None:
         yield ""
-        yield from (cut_line(line) for line in profile_text(run.layers))
+        for line in profile_text(run.layers):
+            yield from wrap_line(line) if line.startswith("note: ") else [cut_line(line)]
 
 
 def _stage_lines(run: Run) -> Iterator[str]:

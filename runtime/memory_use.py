@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from runtime.errors import BackendError
+from runtime.machine_facts import PROCESS_STATUS, peak_mib
 from runtime.measurement import Memory
 
 PROCESS_PAGES = Path("/proc/self/statm")
@@ -72,7 +73,14 @@ def resident_bytes(statm: Path = PROCESS_PAGES) -> int:
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
-def peak_bytes() -> int:
-    """Return the most resident memory that this process has had."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
+def peak_bytes(status: Path = PROCESS_STATUS) -> int:
+    """Return the most resident memory that this process has had.
+
+    Linux tells it in a file; what ``getrusage`` says there holds that of the program that started
+    this one.
+    """
+    peak = peak_mib(status)
+    if peak is not None:
+        return int(peak * 2**20)
+    usage = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return usage if sys.platform == "darwin" else usage * 1024

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,8 @@ import pytest
 
 from runtime.memory_use import MemoryWatch, peak_bytes, resident_bytes
 from tests.fakes.cuda_driver import MEBIBYTE, FakeDriver
+
+ROOT = Path(__file__).parents[2]
 
 
 def test_what_is_taken_shows_in_host_memory() -> None:
@@ -35,6 +39,19 @@ def test_where_the_system_does_not_tell_it_is_the_peak(tmp_path: Path, text: str
     if text is not None:
         (tmp_path / "statm").write_text(text)
     assert resident_bytes(tmp_path / "statm") == pytest.approx(peak_bytes(), rel=0.05)
+
+
+def test_the_peak_is_of_this_program_and_not_of_the_one_that_started_it() -> None:
+    taken = np.ones(256 * MEBIBYTE, np.uint8)
+    code = "from runtime.memory_use import peak_bytes; print(peak_bytes())"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert peak_bytes() > taken.nbytes > int(done.stdout)
+
+
+def test_where_no_file_tells_the_peak_the_system_call_does(tmp_path: Path) -> None:
+    assert peak_bytes(tmp_path / "none") >= peak_bytes() - MEBIBYTE
 
 
 def test_an_engine_takes_memory_of_the_gpu(driver: FakeDriver) -> None:
