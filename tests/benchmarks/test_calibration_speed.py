@@ -22,6 +22,7 @@ def tiny_load(tmp_path: Path) -> Workload:
     return Workload(write_tiny_network(tmp_path / "tiny.onnx"), str(folder), 4, 1)
 
 
+@pytest.mark.slow
 def test_both_are_timed_and_their_memory_measured(load: Workload, tmp_path: Path, capsys) -> None:
     argv = ["--onnx", str(load.source), "--images", load.folder, "--rounds", "7", "--threads", "1"]
     argv += ["--per-round", "2", "--memory", "2", "6", "--out", str(tmp_path / "r.json")]

@@ -20,6 +20,7 @@ from tests.export.rtx import needs_rtx
 FIGURES = BuildFigures(1500.0, 1.2, 5.5, 300.0, 400.0, "58 FP16")
 
 
+@pytest.mark.slow
 @needs_rtx
 def test_a_build_in_a_process_of_its_own(tmp_path: Path) -> None:
     source = write_tiny_network(tmp_path / "tiny.onnx")

@@ -90,6 +90,7 @@ def test_without_pytest_the_parts_run_all_the_same(
     assert list(body["parts"]) == ["one"] and "pytest" in body["not_run"]["GPU tests"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("absent", ["cv2", "onnx"])
 def test_an_environment_of_ones_own_may_lack_our_extras(absent: str) -> None:
     code = (
@@ -177,5 +178,6 @@ def test_counts_of_a_test_record(tmp_path: Path) -> None:
     assert read_counts(record) == {"passed": 3, "failed": 1, "errors": 2, "skipped": 3}
 
 
+@pytest.mark.slow
 def test_no_matching_test_is_no_failure(tmp_path: Path) -> None:
     assert run_gpu_tests(tmp_path, "gpu and not gpu")["errors"] == 0

@@ -93,6 +93,7 @@ def test_a_python_that_is_not_there_is_refused_before_the_work(bench: Bench) -> 
         peer_candidates(bench, bench.choose_images(2, 1), 1, Path("gone"))
 
 
+@pytest.mark.slow
 def test_functions_give_way_to_their_bodies_in_a_copy() -> None:
     torch.manual_seed(0)
     module = DeployModule(MapsOfFrames(), Normalisation((0.5,) * 3, (0.1,) * 3), PARAMS).eval()

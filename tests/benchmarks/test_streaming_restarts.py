@@ -50,6 +50,7 @@ def test_an_old_picture_is_no_recovery() -> None:
     assert clock.reordered == 1
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not is_available(), reason=MISSING_PACKAGES)
 def test_restarts_in_small(tmp_path: Path) -> None:
     out = tmp_path / "r.json"

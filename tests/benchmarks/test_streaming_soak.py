@@ -68,6 +68,7 @@ def test_gaps_are_found_across_rotated_files(tmp_path: Path) -> None:
     assert count_gaps(path) == 2
 
 
+@pytest.mark.slow
 def test_the_soak_in_small(tmp_path: Path) -> None:
     out = tmp_path / "r.json"
     words = ["--minutes", "0.06", "--cameras", "2", "--network-ms", "2", "--out", str(out)]

@@ -108,6 +108,7 @@ def test_a_place_that_is_no_number_spoils_its_own_cell_only() -> None:
     assert torch.equal(got, expected)
 
 
+@pytest.mark.slow
 def test_gradients_are_those_of_finite_differences() -> None:
     drawn = tuple(value.requires_grad_() for value in operands())
     assert torch.autograd.gradcheck(deform_conv2d, drawn)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pytest
 
 from detectors.explain_canvas import WIDTH_IN
 from detectors.explain_poster import SECTIONS, draw_poster, write_pictures
@@ -33,6 +34,7 @@ def test_a_network_without_pools_and_boxes_has_a_poster_too(tmp_path: Path) -> N
     ]
 
 
+@pytest.mark.slow
 def test_no_words_of_the_poster_cover_each_other() -> None:
     sheet = draw_poster(an_explanation(), "a.jpg", "a network")
     texts = [text for text in sheet.figure.texts if text.get_text()]

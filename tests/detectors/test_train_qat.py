@@ -130,6 +130,7 @@ def test_what_does_not_fit_is_one_line(shapes, weights, tmp_path, capsys, change
     assert not (tmp_path / "run" / "cornernet-nano.safetensors").exists()
 
 
+@pytest.mark.slow
 def test_a_resumed_run_ends_like_an_uninterrupted_one(shapes, weights, tmp_path):
     coco, options = read_coco(shapes), tiny_options(plan=nano_plan(), steps=4)
     run_training(options, tiny_session(tmp_path / "whole", init=weights), coco)

@@ -134,6 +134,7 @@ def limit_file_size() -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))
 
 
+@pytest.mark.slow
 def test_a_disk_that_fills_up_is_told_and_leaves_the_old_file(tmp_path):
     (tmp_path / "last.pt").write_bytes(b"the last good one")
     result = subprocess.run(

@@ -281,6 +281,7 @@ def test_help_names_every_target(capsys: pytest.CaptureFixture[str]) -> None:
     assert all(target in printed for target in TARGETS)
 
 
+@pytest.mark.slow
 @needs_rtx
 @pytest.mark.parametrize("faster", ["plugin", "graph"])
 def test_the_faster_form_of_decoding_is_kept(

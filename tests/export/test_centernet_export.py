@@ -36,6 +36,8 @@ from tests.export.rtx import needs_rtx
 from tests.export.tiny_models import run
 
 NAME = "centernet-nano"
+# Its exports take longer than all else here; what is special in each step has quick tests.
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")

@@ -247,6 +247,7 @@ def test_failed_write_leaves_neither_model_nor_contract(
     assert not contract_path(out).exists()
 
 
+@pytest.mark.slow
 def test_command_runs_as_a_module_and_as_a_file() -> None:
     for call in (["-m", "export.export_onnx"], [str(ROOT / "export" / "export_onnx.py")]):
         done = subprocess.run(

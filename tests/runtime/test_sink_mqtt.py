@@ -125,6 +125,7 @@ def test_ten_thousand_results_of_two_cameras_arrive_in_order(
     assert lines == []
 
 
+@pytest.mark.slow
 @NEEDS_MOSQUITTO
 def test_nothing_is_lost_and_order_kept_while_the_broker_restarts_again_and_again(
     broker: Broker, listener: Listener, lines: list[str], tmp_path: Path

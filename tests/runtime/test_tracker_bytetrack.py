@@ -201,6 +201,7 @@ def test_ids_are_never_below_minus_one_nor_zero_nor_twice_on_a_picture() -> None
         assert len(np.unique(objects)) == len(objects)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("degraded", "most_switches", "least_idf1"), [(False, 0.003, 0.93), (True, 0.01, 0.92)]
 )
