@@ -15,6 +15,7 @@ from tests.documents import (
     FENCE,
     MACHINE_PATH,
     ROOT,
+    MessagePattern,
     broken_links,
     calls_of,
     complaint_about,
@@ -33,7 +34,7 @@ def page_ids(pages: list[Path]) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def patterns() -> list[re.Pattern[str]]:
+def patterns() -> list[MessagePattern]:
     return message_patterns()
 
 
@@ -60,7 +61,7 @@ def test_no_page_names_a_path_of_one_machine(page: Path) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=page_ids(PAGES))
-def test_quoted_messages_are_the_codes_own(page: Path, patterns: list[re.Pattern[str]]) -> None:
+def test_quoted_messages_are_the_codes_own(page: Path, patterns: list[MessagePattern]) -> None:
     assert unknown_messages(page.read_text("utf-8"), patterns) == []
 
 
@@ -222,7 +223,7 @@ def test_other_paths_are_not(path: str) -> None:
     assert not MACHINE_PATH.search(f"see {path} there")
 
 
-def test_a_changed_message_is_noticed(patterns: list[re.Pattern[str]]) -> None:
+def test_a_changed_message_is_noticed(patterns: list[MessagePattern]) -> None:
     message = "no file at a.onnx; expected a model; build one: make engine"
     assert unknown_messages(f"error: {message}", patterns) == []
     assert unknown_messages(f"error: {message.replace('a model', 'a sandwich')}", patterns) != []

@@ -88,6 +88,7 @@ def test_the_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert body["settings"]["sizes_hw"] == [[320, 320]]
 
 
+@pytest.mark.slow
 def test_a_step_that_fails_is_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

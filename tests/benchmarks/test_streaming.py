@@ -42,6 +42,7 @@ def test_the_slowest_stage_goes_by_the_median():
     assert slowest_stage(samples, "a", ("network", "draw")) == "network"
 
 
+@pytest.mark.slow
 def test_two_artifacts_and_a_synthetic_network_end_to_end(tmp_path: Path):
     artifacts = [write_tiny_artifact(tmp_path / f"tiny-{i}.onnx") for i in range(2)]
     video = write_video(tmp_path / "v.mp4", frames=6)

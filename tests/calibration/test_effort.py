@@ -45,6 +45,7 @@ def test_prepared_models_compute_the_same(images: ImageBatches, effort: Effort) 
     )
 
 
+@pytest.mark.slow
 def test_more_effort_loses_less(images: ImageBatches) -> None:
     errors = []
     for effort in Effort:

@@ -190,6 +190,7 @@ def write_coco_like(folder: Path) -> None:
     (folder / "annotations.json").write_text(json.dumps(body))
 
 
+@pytest.mark.slow
 def test_a_published_pickle_is_evaluated_as_published(tmp_path, capsys):
     write_coco_like(tmp_path / "data")
     weights = tmp_path / "CornerNet_Squeeze_500000.pkl"

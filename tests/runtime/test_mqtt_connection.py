@@ -107,6 +107,7 @@ def test_the_status_says_online_and_offline_also_to_those_who_come_later(
     assert lines == []
 
 
+@pytest.mark.slow
 @NEEDS_MOSQUITTO
 def test_what_was_not_acknowledged_comes_before_what_is_new(
     connect: Connect, tmp_path: Path, lines: list[str]

@@ -178,6 +178,7 @@ def test_what_a_killed_broker_had_not_acknowledged_is_sent_again(
     sink.close()
 
 
+@pytest.mark.slow
 @NEEDS_MOSQUITTO
 def test_a_broker_that_comes_later_gets_everything(tmp_path: Path, lines: list[str]) -> None:
     port = free_port()
@@ -197,6 +198,7 @@ def test_a_broker_that_comes_later_gets_everything(tmp_path: Path, lines: list[s
     assert lines[1:] == [f"MQTT broker mqtt://127.0.0.1:{port} is back"]
 
 
+@pytest.mark.slow
 @NEEDS_MOSQUITTO
 def test_results_survive_a_restart_of_the_program_and_keep_their_order(
     tmp_path: Path, lines: list[str], broker: Broker

@@ -169,6 +169,7 @@ def test_the_layout_does_not_jump(stack: ExitStack, browser: Chromium) -> None:
     assert browser.evaluate(shift) < 0.02
 
 
+@pytest.mark.slow
 def test_the_threshold_goes_both_ways(stack: ExitStack, browser: Chromium) -> None:
     page = opened(stack, browser, "gate")
     page.show()
@@ -183,6 +184,7 @@ def test_the_threshold_goes_both_ways(stack: ExitStack, browser: Chromium) -> No
     assert page.text("#score-value") == "0.25"
 
 
+@pytest.mark.slow
 def test_a_stalled_camera_is_marked(stack: ExitStack, browser: Chromium) -> None:
     page = opened(stack, browser, "gate", "yard")
     page.show()
@@ -218,6 +220,7 @@ def test_a_server_that_comes_back(stack: ExitStack, browser: Chromium) -> None:
         browser.wait_for(LIVE)
 
 
+@pytest.mark.slow
 def test_cameras_can_be_chosen(stack: ExitStack, browser: Chromium) -> None:
     page = opened(stack, browser, "gate", "yard", "http://cam/x", HOSTILE_NAME)
     page.show()
