@@ -12,25 +12,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from detectors.gaussian import draw_gaussian
-from detectors.targets import largest_boxes, usable_boxes
+from detectors.targets import TargetSpec, largest_boxes, usable_boxes
 
 
 @dataclass(frozen=True)
-class CenterTargetSpec:
+class CenterTargetSpec(TargetSpec):
     """The sizes that targets are built for.
 
     Attributes:
-        num_classes: Channels of the heatmap.
-        input_hw: Height and width of the network's input, in pixels.
-        output_hw: Height and width of the heatmap, in cells.
-        max_objects: Rows of the per-object lists.
         gaussian_iou: Overlap from which the Gaussians' radius is computed; 0.7 as published.
     """
 
-    num_classes: int
-    input_hw: tuple[int, int]
-    output_hw: tuple[int, int]
-    max_objects: int = 128
     gaussian_iou: float = 0.7
 
     def build(self, boxes_xyxy: np.ndarray, class_ids: np.ndarray) -> dict[str, np.ndarray]:
